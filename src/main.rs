@@ -1,0 +1,3 @@
+//! The `stocktake` binary.
+
+fn main() {}

@@ -1,0 +1,123 @@
+//! A listing beside the catalog's rows: both in byte order, so a merge join in constant memory.
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+
+/// One key of either side, or of both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair<L, R> {
+    /// The key.
+    pub key: String,
+    /// What the listing shows of it.
+    pub listed: Option<L>,
+    /// What the catalog holds of it.
+    pub held: Option<R>,
+}
+
+/// What a [`Join`] can do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step<L, R> {
+    /// The next key in byte order.
+    Pair(Pair<L, R>),
+    /// More of the listing must come first.
+    NeedListed,
+    /// More of the rows must come first.
+    NeedHeld,
+    /// Both sides are at their end.
+    Done,
+}
+
+/// A merge join of two sides that arrive in pieces. Keys ascend in byte order on both; whole keys
+/// only, so a key whose versions stand on several pages is put in when the last of them is there.
+#[derive(Debug)]
+pub struct Join<L, R> {
+    listed: Side<L>,
+    held: Side<R>,
+}
+
+#[derive(Debug)]
+struct Side<T> {
+    waiting: VecDeque<(String, T)>,
+    last: Option<String>,
+    is_ended: bool,
+}
+
+/// A side that is not in byte order, of which nothing may be concluded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key:?} comes after {after:?}: not in byte order, so absence proves nothing")]
+pub struct Unsorted {
+    /// The key that came too late.
+    pub key: String,
+    /// The key before it.
+    pub after: String,
+}
+
+impl<T> Side<T> {
+    const fn new() -> Self {
+        Self { waiting: VecDeque::new(), last: None, is_ended: false }
+    }
+
+    fn push(&mut self, key: String, item: T) -> Result<(), Unsorted> {
+        if let Some(after) = self.last.as_ref().filter(|last| **last >= key) {
+            return Err(Unsorted { after: after.clone(), key });
+        }
+        self.last = Some(key.clone());
+        self.waiting.push_back((key, item));
+        Ok(())
+    }
+}
+
+impl<L, R> Default for Join<L, R> {
+    fn default() -> Self {
+        Self { listed: Side::new(), held: Side::new() }
+    }
+}
+
+impl<L, R> Join<L, R> {
+    /// The next key of the listing.
+    ///
+    /// # Errors
+    /// When the key is not after the one before it.
+    pub fn push_listed(&mut self, key: String, item: L) -> Result<(), Unsorted> {
+        self.listed.push(key, item)
+    }
+
+    /// The next key of the rows.
+    ///
+    /// # Errors
+    /// When the key is not after the one before it.
+    pub fn push_held(&mut self, key: String, item: R) -> Result<(), Unsorted> {
+        self.held.push(key, item)
+    }
+
+    /// Nothing more is listed.
+    pub fn end_listed(&mut self) {
+        self.listed.is_ended = true;
+    }
+
+    /// No more rows are held.
+    pub fn end_held(&mut self) {
+        self.held.is_ended = true;
+    }
+
+    /// Takes the next step. Each key comes out once.
+    pub fn step(&mut self) -> Step<L, R> {
+        let order = match (self.listed.waiting.front(), self.held.waiting.front()) {
+            (None, _) if !self.listed.is_ended => return Step::NeedListed,
+            (_, None) if !self.held.is_ended => return Step::NeedHeld,
+            (None, None) => return Step::Done,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some((listed, _)), Some((held, _))) => listed.cmp(held),
+        };
+        let listed = order.is_le().then(|| self.listed.waiting.pop_front()).flatten();
+        let held = order.is_ge().then(|| self.held.waiting.pop_front()).flatten();
+        match (listed, held) {
+            (Some((key, listed)), held) => {
+                Step::Pair(Pair { key, listed: Some(listed), held: held.map(|(_, held)| held) })
+            }
+            (None, Some((key, held))) => Step::Pair(Pair { key, listed: None, held: Some(held) }),
+            (None, None) => Step::Done,
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! What is decided, and nothing else: no clock, no I/O, no async, no SQL and no AWS types.
+//!
+//! Events are *claims*: late, doubled, out of order, perhaps the only one that ever arrives.
+//! Listings are *observations*: true at some moment inside a [`Window`]. The versions of one key
+//! are a [`Stack`] of [`Slot`]s; [`Stack::apply`] merges a claim into it and [`Stack::observe`] an
+//! observation. What the two cannot decide is a [`Doubt`]: the key is listed again, alone.
+//!
+//! Every path (events, rechecks, repairs) goes through these two functions.
+
+mod claim;
+mod decide;
+mod doubt;
+mod join;
+mod latest;
+mod merge;
+mod observe;
+mod sequencer;
+mod slot;
+mod stack;
+mod time;
+mod version;
+
+pub use claim::{Attributes, Claim, Fact};
+pub use doubt::Doubt;
+pub use join::{Join, Pair, Step, Unsorted};
+pub use merge::{Horizon, Outcome, Verdict};
+pub use observe::{Drift, Glance, Listed, Observation};
+pub use sequencer::Sequencer;
+pub use slot::{Content, Slot, State};
+pub use stack::{Stack, Write};
+pub use time::{Timestamp, Window};
+pub use version::VersionId;

@@ -1,0 +1,57 @@
+//! All that is believed about the versions of one key.
+
+use std::collections::BTreeMap;
+
+use super::{Slot, VersionId};
+
+/// The slots of one key and which of them is the latest version. Exactly one present slot is the
+/// latest, or none when none is present.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stack {
+    pub(super) slots: BTreeMap<VersionId, Slot>,
+    pub(super) latest: Option<VersionId>,
+}
+
+/// One row to be written so that the database holds what a stack says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write<'a> {
+    /// The version whose row it is.
+    pub version: &'a VersionId,
+    /// What the row is to hold.
+    pub slot: &'a Slot,
+    /// Whether it is the key's latest version.
+    pub is_latest: bool,
+    /// Whether there was no such row.
+    pub is_new: bool,
+}
+
+impl Stack {
+    /// Puts back a slot that was written earlier.
+    pub fn restore(&mut self, version: VersionId, slot: Slot, is_latest: bool) {
+        if is_latest {
+            self.latest = Some(version.clone());
+        }
+        self.slots.insert(version, slot);
+    }
+
+    /// The slots by version id, tombstones among them.
+    pub fn slots(&self) -> impl Iterator<Item = (&VersionId, &Slot)> {
+        self.slots.iter()
+    }
+
+    /// The version that a plain GET would answer with, or the marker that hides the key.
+    pub fn latest(&self) -> Option<&VersionId> {
+        self.latest.as_ref()
+    }
+
+    /// The rows in which `self` differs from `before`, an earlier state of the same stack.
+    /// Slots are never dropped from a stack, so there is nothing to delete.
+    pub fn writes_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = Write<'a>> {
+        self.slots.iter().filter_map(|(version, slot)| {
+            let is_latest = self.latest.as_ref() == Some(version);
+            let was = before.slots.get(version);
+            let is_unchanged = was == Some(slot) && is_latest == (before.latest.as_ref() == Some(version));
+            (!is_unchanged).then_some(Write { version, slot, is_latest, is_new: was.is_none() })
+        })
+    }
+}

@@ -1,0 +1,50 @@
+//! The edge to SQS: deliveries in, acknowledgements out.
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::fault::Fault;
+use crate::model::Timestamp;
+
+pub mod sqs;
+
+/// The most messages SQS gives, or takes back, in one request
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>).
+pub const BATCH_MAX: usize = 10;
+
+/// One message in our hands until it is acknowledged, released, or its visibility ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// SQS's id of the message, the same each time it is delivered.
+    pub message_id: String,
+    /// What this delivery is acknowledged by.
+    pub receipt: String,
+    /// The body as it was sent.
+    pub body: String,
+    /// When it was sent to the queue, on SQS's clock.
+    pub sent_at: Option<Timestamp>,
+    /// How often it was delivered, this time included.
+    pub receive_count: Option<u32>,
+}
+
+/// One entry of a batch that SQS refused, by its place in the batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The place in the batch that was sent.
+    pub index: usize,
+    /// SQS's code and message.
+    pub reason: String,
+}
+
+/// A queue of notifications. The one real implementation is [`sqs::Queue`]; tests script faults.
+pub trait Queue: Send + Sync + 'static {
+    /// Waits up to `wait` for messages and takes up to [`BATCH_MAX`]. Safe to drop while it waits,
+    /// though messages that were under way then stay invisible until their visibility ends.
+    fn receive(&self, wait: Duration) -> impl Future<Output = Result<Vec<Delivery>, Fault>> + Send;
+
+    /// Deletes up to [`BATCH_MAX`] messages by their receipts; those that SQS refused come again.
+    fn acknowledge(&self, receipts: &[String]) -> impl Future<Output = Result<Vec<Refused>, Fault>> + Send;
+
+    /// Makes up to [`BATCH_MAX`] messages visible again at once.
+    fn release(&self, receipts: &[String]) -> impl Future<Output = Result<Vec<Refused>, Fault>> + Send;
+}
