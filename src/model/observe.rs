@@ -1,6 +1,5 @@
 //! An observation arrives: the entries of one key in a listing, with the window they are true in.
 
-use super::slot::fill;
 use super::{Doubt, Horizon, Slot, Stack, State, Timestamp, VersionId, Window};
 
 /// One entry of a listing: a version or a delete marker of the key observed.

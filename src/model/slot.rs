@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Claim, Sequencer, Timestamp, Window};
+use super::{Claim, Horizon, Sequencer, Timestamp, Window};
 
 /// What tells the bytes of one version from another's, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -150,6 +150,14 @@ impl Slot {
                 Window { from: Timestamp::from_micros(i64::MIN), to: Timestamp::from_micros(i64::MIN) }
             }
         }
+    }
+
+    /// Whether this is a tombstone of no further use: whatever could contradict it is accounted
+    /// for by the watermark.
+    pub fn is_spent(&self, horizon: &Horizon) -> bool {
+        horizon.watermark.is_some_and(|watermark| {
+            !self.is_present() && self.evidence(horizon.margin).to < watermark.from.minus(horizon.margin * 2)
+        })
     }
 
     /// Remembers that the slot is at least as new as `sequencer`. Whether that is news.
