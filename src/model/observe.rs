@@ -127,7 +127,9 @@ impl Stack {
         }
         let evidence = slot.evidence(horizon.margin);
         if window.is_before(evidence) {
-            Finding::Newer
+            // An upload is stamped before its event: what was listed may have overtaken it.
+            let is_overtaken = version.is_null() && slot.may_be_multipart() && slot.observed.is_none();
+            if is_overtaken && entry.is_some() { Finding::Doubt } else { Finding::Newer }
         } else if evidence.is_before(window) {
             Finding::Wrong
         } else if !version.is_null() && !slot.is_present() {
@@ -183,7 +185,7 @@ impl Stack {
         };
         if observation.doubt.is_none() && !is_newer_known {
             self.latest = told;
-        } else if before.is_none() || !observation.drift.is_empty() {
+        } else {
             observation.doubt = observation.doubt.or(self.elect(horizon));
         }
         let is_corrected = before.is_some() && self.latest != before;

@@ -9,7 +9,7 @@ use crate::run::KEYS;
 use crate::world::{Bucket, Key, Millis};
 
 /// How long after the last lost write a run must begin to account for it.
-pub(crate) const GRACE: Millis = 0;
+pub(crate) const GRACE: Millis = 12_000;
 
 /// The observer's book: what was lost, what was seen to go, what was counted.
 pub(crate) struct Ledger {

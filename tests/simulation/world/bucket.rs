@@ -111,8 +111,9 @@ impl Bucket {
     pub(crate) fn bury(&mut self, key: Key, now: Millis) -> Option<Event> {
         let midnight = now.div_euclid(DAY) * DAY * 1_000;
         let is_null_fresh = self.shelf(key).null().is_some_and(|null| null.stamp > midnight);
-        let is_due = (self.shelf(key).entries().iter())
-            .any(|entry| entry.stamp < midnight && entry.state != State::Marker);
+        let entries = self.shelf(key).entries();
+        let is_due = entries.iter().any(|entry| entry.stamp < midnight && entry.state != State::Marker)
+            && entries.iter().all(|entry| entry.stamp != midnight);
         let is_possible = match self.versioning {
             Versioning::Unversioned => false,
             Versioning::Enabled => true,
