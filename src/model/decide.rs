@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Claim, Doubt, Horizon, Slot, State, Window};
+use super::{Claim, Doubt, Horizon, Slot, Window};
 
 /// What one claim does to its slot.
 #[derive(Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ fn decide_by_time(slot: &Slot, claim: &Claim, horizon: &Horizon) -> Decision {
         return Decision::Write;
     }
     // An upload's event is later than the stamp it is ordered by: this claim may have overtaken it.
-    if slot.may_be_multipart() && claim.state() != Some(State::Removed) {
+    if slot.may_be_multipart() {
         return Decision::Doubt(Doubt::MultipartOvertaken);
     }
     Decision::Stale

@@ -140,10 +140,12 @@ impl Slot {
         self.state != State::Removed
     }
 
-    /// The window in which what the slot says is known to have been true.
+    /// The window in which what the slot says is known to have been true, by the clock of
+    /// whatever it is compared with.
     pub(super) fn evidence(&self, margin: Duration) -> Window {
         let claimed = self.event_time.map(|time| Window::around(time, margin));
-        match (claimed, self.observed) {
+        let observed = self.observed.map(|window| window.widened(margin));
+        match (claimed, observed) {
             (Some(claimed), Some(observed)) => claimed.later(observed),
             (Some(window), None) | (None, Some(window)) => window,
             (None, None) => {

@@ -302,8 +302,7 @@ impl<'a> Simulation<'a> {
         let error = clocks.get(self.responses % clocks.len().max(1)).copied().unwrap_or(0);
         self.responses += 1;
         let date = (self.now + error).div_euclid(SECOND) * SECOND;
-        let moment = |millis: Millis| Timestamp::from_micros(millis * 1_000);
-        Window { from: moment(date - SECOND), to: moment(date + SECOND) }
+        Window::of_answer(Timestamp::from_micros(date * 1_000))
     }
 
     fn plan(&mut self, at: Millis, action: Action) {
