@@ -13,6 +13,8 @@ pub(super) enum Decision {
     Fill,
     /// The slot stays, and is at least as new as the claim.
     Raise,
+    /// The slot was observed to be so at about that time: it stays, and is at least as late.
+    Confirm,
     /// The slot says so already.
     Duplicate,
     /// The slot, or the last listing, knows better.
@@ -93,14 +95,15 @@ fn decide_null(
         return decide_by_time(slot, claim, horizon);
     }
     if is_later_than(seen) {
-        return Decision::Write;
+        let is_close = slot.event_time.is_some_and(|theirs| claim.time <= theirs.plus(horizon.margin * 2));
+        return if is_close { Decision::Doubt(Doubt::TooClose) } else { Decision::Write };
     }
     if is_overtaken(by_sequencer, claim) {
         return Decision::Stale;
     }
     let is_what_was_seen = is_same && slot.is_present() && slot.sequencer.is_none() && is_alone;
     if is_what_was_seen || (claim.is_removal() && !slot.is_present()) {
-        return Decision::Raise;
+        return Decision::Confirm;
     }
     Decision::Doubt(Doubt::InsideWindow)
 }

@@ -82,6 +82,7 @@ impl Stack {
             Decision::Write => self.write(&claim, horizon),
             Decision::Fill => self.fill(&claim),
             Decision::Raise => self.raise(&claim),
+            Decision::Confirm => self.confirm(&claim),
             Decision::Duplicate => Outcome::Duplicate.into(),
             Decision::Stale => Outcome::Stale.into(),
             Decision::Doubt(doubt) => doubt.into(),
@@ -116,6 +117,14 @@ impl Stack {
             slot.raise_floor(claim.sequencer.as_ref());
         }
         Outcome::Stale.into()
+    }
+
+    fn confirm(&mut self, claim: &Claim) -> Verdict {
+        self.raise(claim);
+        if let Some(slot) = self.slots.get_mut(&claim.version) {
+            slot.event_time = slot.event_time.max(Some(claim.time));
+        }
+        Outcome::Duplicate.into()
     }
 
     /// Events about attributes carry no sequencer and are ordered by their time. They change what

@@ -121,7 +121,13 @@ impl Stack {
     ) -> Finding {
         let evidence = horizon.evidence(self.slots.get(version));
         let Some(slot) = self.slots.get_mut(version) else {
-            return if evidence.is_before(window) { Finding::Wrong } else if window.is_before(evidence) { Finding::Newer} else { Finding::Doubt };
+            return if evidence.is_before(window) {
+                Finding::Wrong
+            } else if window.is_before(evidence) {
+                Finding::Newer
+            } else {
+                Finding::Doubt
+            };
         };
         if let Some(entry) = entry.filter(|entry| slot.is_confirmed_by(version, entry, window, horizon)) {
             // The null version may have been written again since, with the same content.
@@ -130,9 +136,10 @@ impl Stack {
             return if is_sure { Finding::Confirmed } else { Finding::Newer };
         }
         if window.is_before(evidence) {
-            // An upload is stamped before its event: what was listed may have overtaken it.
+            // An upload is stamped before its event: what was listed, or removed
+            // before, may have overtaken it.
             let is_overtaken = version.is_null() && slot.may_be_multipart() && slot.observed.is_none();
-            if is_overtaken && entry.is_some() { Finding::Doubt } else { Finding::Newer }
+            if is_overtaken { Finding::Doubt } else { Finding::Newer }
         } else if evidence.is_before(window) {
             Finding::Wrong
         } else if !version.is_null() && !slot.is_present() {
@@ -211,7 +218,13 @@ impl Horizon {
 
 impl Slot {
     /// Whether the entry shows what the slot says.
-    fn is_confirmed_by(&self, version: &VersionId, entry: &Listed, window: Window, horizon: &Horizon) -> bool {
+    fn is_confirmed_by(
+        &self,
+        version: &VersionId,
+        entry: &Listed,
+        window: Window,
+        horizon: &Horizon,
+    ) -> bool {
         if version.is_null() && !self.is_dated_by(entry, window, horizon) {
             return false;
         }

@@ -171,8 +171,14 @@ impl Slot {
         news
     }
 
+    /// The stamp of the version itself: not known where something newer was heard of since, which
+    /// may have been written over it.
+    pub(super) fn own_stamp(&self) -> Option<&Sequencer> {
+        self.sequencer.as_ref().filter(|_| self.floor <= self.sequencer)
+    }
+
     /// The greatest sequencer it is known to be at least as new as.
-    fn stamp(&self) -> Option<&Sequencer> {
+    pub(super) fn stamp(&self) -> Option<&Sequencer> {
         self.floor.as_ref().max(self.sequencer.as_ref())
     }
 

@@ -76,8 +76,7 @@ impl Daemon {
     /// Writes what a recheck showed. The doubt it was made for is settled; a later one is not.
     pub(crate) fn settle(&mut self, key: Key, ticket: u32, listed: &[Listed], window: Window) -> Observation {
         let horizon = self.horizon();
-        let found =
-            self.catalog.entry(key).or_default().observe(listed, window, Glance::Recheck, &horizon);
+        let found = self.catalog.entry(key).or_default().observe(listed, window, Glance::Recheck, &horizon);
         self.ask(key, found.doubt);
         if self.rechecks.get(&key) == Some(&ticket) {
             self.rechecks.remove(&key);

@@ -77,7 +77,12 @@ impl Dice {
             28..30 => Deed::Expire(key, self.rng.usize(0..2), self.fate()),
             30 => Deed::Bury(key, self.fate()),
             31 => Deed::Replicate(key, self.bytes(), self.one(&[SECOND, 60 * SECOND, DAY]), self.fate()),
-            32 => Deed::Transition(key, self.rng.usize(0..2), self.one(&["GLACIER", "STANDARD_IA"]), self.fate()),
+            32 => Deed::Transition(
+                key,
+                self.rng.usize(0..2),
+                self.one(&["GLACIER", "STANDARD_IA"]),
+                self.fate(),
+            ),
             33..35 => Deed::Switch,
             35 if self.loses > 0.0 => Deed::Reap(key),
             _ => Deed::Run(self.run()),

@@ -56,14 +56,25 @@ impl Ledger {
         self.last_loss.is_none_or(|lost| self.last_run.is_some_and(|began| began > lost + GRACE))
     }
 
-    pub(crate) fn arrived(&mut self, key: Key, claim: &Claim, before: &Stack, verdict: Verdict, daemon: &Daemon, bucket: &Bucket) {
+    pub(crate) fn arrived(
+        &mut self,
+        key: Key,
+        claim: &Claim,
+        before: &Stack,
+        verdict: Verdict,
+        daemon: &Daemon,
+        bucket: &Bucket,
+    ) {
         self.claims += 1;
         self.doubts += usize::from(verdict.doubt.is_some());
         if !claim.version.is_null() || verdict.outcome != Outcome::Applied {
             return;
         }
         let is_upload = matches!(claim.fact, Fact::Multipart(_));
-        let is_hidden = bucket.listed(key).iter().all(|entry| Some(&entry.state) != claim_state(claim).as_ref());
+        let is_hidden = !bucket
+            .listed(key)
+            .iter()
+            .any(|entry| entry.version.is_null() && Some(&entry.state) == claim_state(claim).as_ref());
         let is_listed_before = daemon.watermark.is_some() || daemon.run_started.is_some();
         let is_unnoticed = match before.slots().find(|(version, _)| version.is_null()) {
             None => is_listed_before,
@@ -77,7 +88,13 @@ impl Ledger {
     }
 
     /// What holds after every step.
-    pub(crate) fn check(&mut self, key: Key, before: &Stack, daemon: &Daemon, bucket: &Bucket) -> Result<(), String> {
+    pub(crate) fn check(
+        &mut self,
+        key: Key,
+        before: &Stack,
+        daemon: &Daemon,
+        bucket: &Bucket,
+    ) -> Result<(), String> {
         let Some(stack) = daemon.catalog.get(&key) else { return Ok(()) };
         let mut latest = None;
         for (version, slot) in stack.slots() {

@@ -81,10 +81,8 @@ impl Range {
     /// Takes a page. What it proves of each key that it closes, and the key after those.
     pub(crate) fn take(&mut self, page: Page, window: Window) -> (Vec<Finding>, Key) {
         // Only this page proves that a key begun on the one before has no more versions.
-        let gathered = self.gathered.take().map(|finding| Finding {
-            window: finding.window.span(window),
-            ..finding
-        });
+        let gathered =
+            self.gathered.take().map(|finding| Finding { window: finding.window.span(window), ..finding });
         let open = page.next.as_ref().map(|after| after.key);
         let end = open.unwrap_or_else(|| successor(self.last));
         let mut findings: Vec<Finding> = (self.next..=self.last)

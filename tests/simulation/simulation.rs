@@ -151,7 +151,9 @@ impl<'a> Simulation<'a> {
                 None
             }
         };
-        self.note(|| format!("{}{}", deed, event.as_ref().map(|event| event.to_string()).unwrap_or_default()));
+        self.note(|| {
+            format!("{}{}", deed, event.as_ref().map(|event| event.to_string()).unwrap_or_default())
+        });
         if let (Some(event), Some(fate)) = (event, deed.fate()) {
             self.send(event, fate);
         }

@@ -132,7 +132,13 @@ impl Bucket {
     }
 
     /// Replication delivers a version with the id and the date it had where it comes from.
-    pub(crate) fn replicate(&mut self, key: Key, content: Content, age: Millis, now: Millis) -> Option<Event> {
+    pub(crate) fn replicate(
+        &mut self,
+        key: Key,
+        content: Content,
+        age: Millis,
+        now: Millis,
+    ) -> Option<Event> {
         if self.versioning != Versioning::Enabled {
             return None;
         }
@@ -165,23 +171,21 @@ impl Bucket {
 
     fn write(&mut self, name: &'static str, key: Key, content: Content, stamp: Stamp, now: Millis) -> Event {
         let version = self.fresh_version();
-        self.place(key, Entry {
-            version: version.clone(),
-            stamp,
-            state: State::Object(content.clone()),
-            storage_class: Some("STANDARD".to_owned()),
-        });
+        self.place(
+            key,
+            Entry {
+                version: version.clone(),
+                stamp,
+                state: State::Object(content.clone()),
+                storage_class: Some("STANDARD".to_owned()),
+            },
+        );
         self.event(name, key, &version, stamp, now).with_content(&content)
     }
 
     fn mark(&mut self, name: &'static str, key: Key, stamp: Stamp, now: Millis) -> Event {
         let version = self.fresh_version();
-        self.place(key, Entry {
-            version: version.clone(),
-            stamp,
-            state: State::Marker,
-            storage_class: None,
-        });
+        self.place(key, Entry { version: version.clone(), stamp, state: State::Marker, storage_class: None });
         self.event(name, key, &version, stamp, now).with_empty_etag()
     }
 

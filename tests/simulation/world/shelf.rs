@@ -66,9 +66,7 @@ impl Shelf {
             version: entry.version.clone(),
             is_latest: place == 0,
             state: entry.state.clone(),
-            last_modified: Timestamp::from_micros(
-                entry.stamp.div_euclid(SECOND * 1_000) * SECOND * 1_000,
-            ),
+            last_modified: Timestamp::from_micros(entry.stamp.div_euclid(SECOND * 1_000) * SECOND * 1_000),
             storage_class: entry.storage_class.clone(),
         })
     }
