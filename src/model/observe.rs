@@ -108,6 +108,11 @@ impl Stack {
             self.stamp(window, horizon);
         }
         self.settle_latest(listed, is_newer_known, &mut observation, horizon);
+        // The run may have compared the key with its page since this was listed, and found nothing
+        // to correct.
+        if glance == Glance::Recheck && horizon.run_started.is_some() && !observation.drift.is_empty() {
+            observation.doubt.get_or_insert(Doubt::RunUnderWay);
+        }
         observation
     }
 

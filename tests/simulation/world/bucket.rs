@@ -110,7 +110,7 @@ impl Bucket {
     /// It does so only where there is an object from before that midnight.
     pub(crate) fn bury(&mut self, key: Key, now: Millis) -> Option<Event> {
         let midnight = now.div_euclid(DAY) * DAY * 1_000;
-        let is_null_fresh = self.shelf(key).null().is_some_and(|null| null.stamp > midnight);
+        let is_null_fresh = self.shelf(key).null_since() > Some(midnight);
         let entries = self.shelf(key).entries();
         let is_due = entries.iter().any(|entry| entry.stamp < midnight && entry.state != State::Marker)
             && entries.iter().all(|entry| entry.stamp != midnight);

@@ -29,8 +29,7 @@ impl Shelf {
     /// present one, or before its last removal, never becomes visible. Whether it did.
     pub(crate) fn place(&mut self, entry: Entry) -> bool {
         if entry.version.is_null() {
-            let overtaken_by = self.null().map(|null| null.stamp).max(self.emptied);
-            if overtaken_by > Some(entry.stamp) {
+            if self.null_since() > Some(entry.stamp) {
                 return false;
             }
             self.entries.retain(|other| !other.version.is_null());
@@ -49,8 +48,10 @@ impl Shelf {
         Some(self.entries.remove(place))
     }
 
-    pub(crate) fn null(&self) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.version.is_null())
+    /// The stamp of the last write or removal of the null version.
+    pub(crate) fn null_since(&self) -> Option<Stamp> {
+        let null = self.entries.iter().find(|entry| entry.version.is_null());
+        null.map(|null| null.stamp).max(self.emptied)
     }
 
     /// Changes an attribute in place.
