@@ -240,7 +240,7 @@ impl Slot {
     /// which of its writes the entry shows.
     fn is_dated_by(&self, entry: &Listed, window: Window, horizon: &Horizon) -> bool {
         let Some(date) = self.last_modified else { return true };
-        let (distance, slack) = (date.distance(entry.last_modified), horizon.margin * 2);
+        let (distance, slack) = (date.distance(entry.last_modified), horizon.margin + RESOLUTION);
         if self.is_exact {
             return distance < RESOLUTION;
         }

@@ -1,14 +1,12 @@
 //! What must hold, checked after every step and at the end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use std::time::Duration;
-
-use stocktake::model::{Claim, Fact, Listed, Outcome, Slot, Stack, State, Verdict, VersionId};
+use stocktake::model::{Claim, Listed, Outcome, Slot, Stack, State, Verdict, VersionId};
 
 use crate::daemon::Daemon;
+use crate::exceptions::Exceptions;
 use crate::run::KEYS;
-use crate::simulation::MARGIN;
 use crate::world::{Bucket, Key, Millis};
 
 /// How long after the last lost write a run must begin to account for it.
@@ -19,12 +17,12 @@ pub(crate) struct Ledger {
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) doubts: usize,
     pub(crate) claims: usize,
+    /// Whether nothing new happens any more, so that nothing may change.
+    pub(crate) is_settled: bool,
     last_loss: Option<Millis>,
     last_run: Option<Millis>,
     gone: BTreeSet<(Key, VersionId)>,
-    /// Keys with the one known exception: an upload that a removal overtook, and the tombstone of
-    /// that removal was purged before the upload was heard of.
-    excused: BTreeMap<Key, Millis>,
+    exceptions: Exceptions,
 }
 
 impl Ledger {
@@ -33,10 +31,11 @@ impl Ledger {
             trace: is_traced.then(Vec::new),
             doubts: 0,
             claims: 0,
+            is_settled: false,
             last_loss: None,
             last_run: None,
             gone: BTreeSet::new(),
-            excused: BTreeMap::new(),
+            exceptions: Exceptions::default(),
         }
     }
 
@@ -48,7 +47,7 @@ impl Ledger {
     /// A run that began then is complete.
     pub(crate) fn completed(&mut self, began: Millis) {
         self.last_run = Some(began);
-        self.excused.retain(|_, heard| *heard > began);
+        self.exceptions.heal(began);
     }
 
     /// Whether the catalog must be the bucket once nothing is left to happen.
@@ -67,23 +66,9 @@ impl Ledger {
     ) {
         self.claims += 1;
         self.doubts += usize::from(verdict.doubt.is_some());
-        if !claim.version.is_null() || verdict.outcome != Outcome::Applied {
-            return;
-        }
-        let is_upload = matches!(claim.fact, Fact::Multipart(_));
-        let is_hidden = !bucket
-            .listed(key)
-            .iter()
-            .any(|entry| entry.version.is_null() && Some(&entry.state) == claim_state(claim).as_ref());
-        let is_listed_before = daemon.watermark.is_some() || daemon.run_started.is_some();
-        let is_unnoticed = match before.slots().find(|(version, _)| version.is_null()) {
-            None => is_listed_before,
-            Some((_, slot)) => is_rewritten_unnoticed(slot, &bucket.listed(key)),
-        };
-        if is_upload && is_hidden && (is_unnoticed || self.excused.contains_key(&key)) {
-            self.excused.insert(key, claim.time.as_micros() / 1_000);
-        } else {
-            self.excused.remove(&key);
+        if verdict.outcome == Outcome::Applied {
+            let is_listed = daemon.watermark.is_some() || daemon.run_started.is_some();
+            self.exceptions.note(key, claim, before, is_listed, bucket);
         }
     }
 
@@ -96,6 +81,9 @@ impl Ledger {
         bucket: &Bucket,
     ) -> Result<(), String> {
         let Some(stack) = daemon.catalog.get(&key) else { return Ok(()) };
+        if self.is_settled && !self.exceptions.contains(key) && held(before) != held(stack) {
+            return Err(format!("I6: {key} was\n  {:?}, and is\n  {:?}", held(before), held(stack)));
+        }
         let mut latest = None;
         for (version, slot) in stack.slots() {
             if !slot.is_present() {
@@ -123,7 +111,7 @@ impl Ledger {
 
     /// What holds at the end: the catalog is the bucket.
     pub(crate) fn compare(&self, daemon: &Daemon, bucket: &Bucket) -> Result<(), String> {
-        for key in KEYS.filter(|key| !self.excused.contains_key(key)) {
+        for key in KEYS.filter(|key| !self.exceptions.contains(*key)) {
             let held = held(&daemon.stack(key));
             let listed = listed(&bucket.listed(key));
             if held != listed {
@@ -131,21 +119,6 @@ impl Ledger {
             }
         }
         Ok(())
-    }
-}
-
-/// Whether S3's null version is a later write than the slot's, of the same bytes and at a date
-/// that does not betray it.
-fn is_rewritten_unnoticed(slot: &Slot, listed: &[Listed]) -> bool {
-    let Some(null) = listed.iter().find(|entry| entry.version.is_null()) else { return false };
-    let slack = Duration::from_millis(2 * MARGIN as u64);
-    null.state == slot.state && slot.event_time.is_some_and(|time| null.last_modified <= time.plus(slack))
-}
-
-fn claim_state(claim: &Claim) -> Option<State> {
-    match &claim.fact {
-        Fact::Put(content) | Fact::Multipart(content) => Some(State::Object(content.clone())),
-        _ => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod daemon;
 mod dice;
+mod exceptions;
 mod history;
 mod ledger;
 mod run;

@@ -22,6 +22,8 @@ pub(crate) struct Simulation<'a> {
     agenda: BinaryHeap<Reverse<(Millis, usize)>>,
     actions: Vec<Option<Action>>,
     events: Vec<Event>,
+    /// The events that arrived, by their places.
+    heard: BTreeSet<usize>,
     run: Option<Run>,
     /// Keys whose recheck is planned or under way.
     looking: BTreeSet<Key>,
@@ -54,6 +56,7 @@ impl<'a> Simulation<'a> {
             agenda: BinaryHeap::new(),
             actions: Vec::new(),
             events: Vec::new(),
+            heard: BTreeSet::new(),
             run: None,
             looking: BTreeSet::new(),
             lives: 0,
@@ -88,12 +91,33 @@ impl<'a> Simulation<'a> {
         Ok(())
     }
 
-    /// Delivers every event once more, lost ones among them, the last first.
+    /// Whether the catalog is the bucket.
+    ///
+    /// # Errors
+    /// In what they differ, in words.
+    pub(crate) fn compare(&self) -> Result<(), String> {
+        self.ledger.compare(&self.daemon, &self.bucket)
+    }
+
+    /// Delivers every event once more that arrived before, the last first.
     pub(crate) fn replay(&mut self) -> Result<(), String> {
         self.note(|| "every event arrives once more".to_owned());
-        for event in 0..self.events.len() {
-            let at = self.now + SECOND * (self.events.len() - event) as Millis;
-            self.plan(at, Action::Arrive(event));
+        self.ledger.is_settled = true;
+        let heard = (0..self.events.len()).rev().filter(|event| self.heard.contains(event));
+        self.deliver(heard.collect())
+    }
+
+    /// Delivers the lost events after all.
+    pub(crate) fn deliver_lost(&mut self) -> Result<(), String> {
+        self.note(|| "what was lost arrives after all".to_owned());
+        self.ledger.is_settled = false;
+        let lost = (0..self.events.len()).filter(|event| !self.heard.contains(event));
+        self.deliver(lost.collect())
+    }
+
+    fn deliver(&mut self, events: Vec<usize>) -> Result<(), String> {
+        for (place, event) in events.into_iter().enumerate() {
+            self.plan(self.now + SECOND * place as Millis, Action::Arrive(event));
         }
         self.play()
     }
@@ -170,6 +194,7 @@ impl<'a> Simulation<'a> {
     }
 
     fn arrive(&mut self, place: usize) -> Result<(), String> {
+        self.heard.insert(place);
         let event = self.events[place].clone();
         let (key, claim) = (event.key, event.claim());
         let before = self.daemon.stack(key);

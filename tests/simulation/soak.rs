@@ -45,7 +45,10 @@ fn run(simulation: &mut Simulation<'_>) -> Result<Counts, String> {
     if !is_promised {
         return Ok(counts);
     }
-    simulation.ledger.compare(&simulation.daemon, &simulation.bucket)?;
+    simulation.compare()?;
+    simulation.replay().map_err(|problem| format!("after the replay, {problem}"))?;
+    simulation.deliver_lost()?;
+    simulation.compare().map_err(|problem| format!("after the lost events, {problem}"))?;
     Ok(counts)
 }
 

@@ -159,9 +159,9 @@ impl Bucket {
         self.shelves.get(&key).map(|shelf| shelf.listed().collect()).unwrap_or_default()
     }
 
-    /// The keys that have or had versions.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
-        self.shelves.keys().copied()
+    /// The stamp of the last write or removal of a key's null version.
+    pub(crate) fn null_since(&self, key: Key) -> Option<Stamp> {
+        self.shelves.get(&key).and_then(Shelf::null_since)
     }
 
     /// Whether there ever was such a version, if only for S3's events.
