@@ -1,6 +1,7 @@
 //! Stocktake keeps a Postgres catalog of S3 buckets true.
 
 pub mod bucket;
+pub mod catalog;
 pub mod clock;
 pub mod fault;
 pub mod model;

@@ -1,0 +1,3 @@
+//! Tests against a real Postgres (`DATABASE_URL`), one database each.
+
+mod catalog;
