@@ -10,7 +10,7 @@ use crate::bucket::{Bucket, Cursor};
 use crate::catalog::{Catalog, Connection, Recheck, Repaired, Sighting};
 use crate::clock::Clock;
 use crate::fault::{Fault, Kind};
-use crate::health::Health;
+use crate::health::{Health, bucket_subject};
 use crate::metrics;
 
 /// How long a key that was taken is ours: longer than any listing of one key.
@@ -58,46 +58,74 @@ pub async fn look(bucket: &impl Bucket, key: &str) -> Result<Sighting, Fault> {
     })
 }
 
-/// Settles doubts of one connection until it is told to stop. A key that cannot be listed
-/// stays queued and is tried again, later each time.
-pub async fn rechecks<B: Bucket>(
-    bucket: Arc<B>,
-    catalog: Catalog,
-    connection: Arc<Connection>,
-    concurrency: usize,
-    health: Health,
-    clock: Clock,
-    shutdown: CancellationToken,
-) {
-    let subject = crate::health::bucket_subject(&connection);
-    while !shutdown.is_cancelled() {
-        let limit = i64::try_from(concurrency).unwrap_or(i64::MAX);
-        let due = catalog.take_rechecks(&connection, limit, LEASE, clock()).await.unwrap_or_else(|error| {
-            // The database has a watch of its own; here there is nothing to do but to wait.
-            tracing::debug!(%error, bucket = connection.bucket, "take rechecks");
-            Vec::new()
-        });
-        if due.is_empty() {
-            shutdown.run_until_cancelled(tokio::time::sleep(POLL)).await;
-            continue;
-        }
-        let mut looks = JoinSet::new();
-        for recheck in due {
-            metrics::rechecks(&recheck.reason).increment(1);
-            let (bucket, catalog, connection) = (Arc::clone(&bucket), catalog.clone(), Arc::clone(&connection));
-            looks.spawn(async move { recheck_one(&*bucket, &catalog, &connection, &recheck, clock).await });
-        }
-        while let Some(look) = looks.join_next().await {
-            match look {
-                Ok(Ok(_)) => {}
-                Ok(Err(Trouble::S3(fault))) => {
-                    if health.problem(&subject, &fault.to_string(), &fault.remedy, clock()) {
-                        tracing::warn!(bucket = connection.bucket, error = %fault, remedy = fault.remedy, "recheck");
-                    }
-                }
-                Ok(Err(Trouble::Postgres(error))) => tracing::warn!(bucket = connection.bucket, %error, "recheck"),
-                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+/// All that settling the doubts of one connection takes.
+pub struct Rechecker<B> {
+    /// The bucket at S3.
+    pub bucket: Arc<B>,
+    /// The catalog in Postgres.
+    pub catalog: Catalog,
+    /// Which bucket and prefix.
+    pub connection: Arc<Connection>,
+    /// Keys listed at once.
+    pub concurrency: usize,
+    /// With more doubts than this, they are left to a run, which settles them all together.
+    pub limit: usize,
+    /// Where trouble is told.
+    pub health: Health,
+    /// Our own clock.
+    pub clock: Clock,
+}
+
+impl<B: Bucket> Rechecker<B> {
+    /// Settles doubts until told to stop. A key that cannot be listed stays queued and is tried
+    /// again, later each time.
+    pub async fn settle_doubts(self, shutdown: CancellationToken) {
+        while !shutdown.is_cancelled() {
+            let due = self.take().await.unwrap_or_else(|error| {
+                // The database has a watch of its own; here there is nothing to do but to wait.
+                tracing::debug!(%error, bucket = self.connection.bucket, "take rechecks");
+                Vec::new()
+            });
+            if due.is_empty() {
+                shutdown.run_until_cancelled(tokio::time::sleep(POLL)).await;
+                continue;
             }
+            let mut looks = JoinSet::new();
+            for recheck in due {
+                metrics::rechecks(&recheck.reason).increment(1);
+                let (bucket, catalog) = (Arc::clone(&self.bucket), self.catalog.clone());
+                let (connection, clock) = (Arc::clone(&self.connection), self.clock);
+                looks.spawn(async move { recheck_one(&*bucket, &catalog, &connection, &recheck, clock).await });
+            }
+            while let Some(look) = looks.join_next().await {
+                match look {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(trouble)) => self.tell(&trouble),
+                    Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+                }
+            }
+        }
+    }
+
+    async fn take(&self) -> Result<Vec<Recheck>, sqlx::Error> {
+        let waiting = self.catalog.count_rechecks(&self.connection, self.limit).await?;
+        metrics::rechecks_pending(&self.connection.bucket, waiting);
+        if waiting == 0 || waiting > self.limit {
+            return Ok(Vec::new());
+        }
+        self.catalog.take_rechecks(&self.connection, self.concurrency, LEASE, (self.clock)()).await
+    }
+
+    fn tell(&self, trouble: &Trouble) {
+        let Connection { bucket, prefix, .. } = &*self.connection;
+        match trouble {
+            Trouble::S3(fault) => {
+                let subject = bucket_subject(&self.connection);
+                if self.health.problem(&subject, &fault.to_string(), &fault.remedy, (self.clock)()) {
+                    tracing::warn!(bucket, prefix, remedy = fault.remedy, "cannot settle a doubt: {fault}");
+                }
+            }
+            Trouble::Postgres(error) => tracing::warn!(bucket, prefix, %error, "settle a doubt"),
         }
     }
 }

@@ -126,7 +126,7 @@ impl Catalog {
     pub async fn take_rechecks(
         &self,
         connection: &Connection,
-        limit: i64,
+        limit: usize,
         lease: Duration,
         now: OffsetDateTime,
     ) -> Result<Vec<Recheck>, sqlx::Error> {
@@ -143,7 +143,7 @@ impl Catalog {
         .bind(&connection.prefix)
         .bind(now)
         .bind(now + lease)
-        .bind(limit)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(&self.pool)
         .await
     }
@@ -173,15 +173,21 @@ impl Catalog {
         .map(drop)
     }
 
-    /// How many keys of a connection are in doubt.
+    /// How many keys of a connection are in doubt, counting no further than one more than `limit`.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
-    pub async fn count_rechecks(&self, connection: &Connection) -> Result<i64, sqlx::Error> {
-        sqlx::query_scalar("select count(*) from catalog.rechecks where bucket = $1 and starts_with(key, $2)")
-            .bind(&connection.bucket)
-            .bind(&connection.prefix)
-            .fetch_one(&self.pool)
-            .await
+    pub async fn count_rechecks(&self, connection: &Connection, limit: usize) -> Result<usize, sqlx::Error> {
+        let count: i64 = sqlx::query_scalar(
+            "select count(*) from (
+                 select 1 from catalog.rechecks where bucket = $1 and starts_with(key, $2) limit $3
+             ) as counted",
+        )
+        .bind(&connection.bucket)
+        .bind(&connection.prefix)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1))
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(usize::try_from(count).unwrap_or_default())
     }
 }

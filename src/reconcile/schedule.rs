@@ -34,6 +34,9 @@ pub struct Schedule {
     pub backlog_age: Duration,
     /// … but not longer than this.
     pub backlog_wait: Duration,
+    /// With more keys in doubt than this a run starts at once and settles them together, instead
+    /// of a listing for each.
+    pub recheck_limit: usize,
     /// The region the bucket must be in, where one is configured.
     pub region: Option<String>,
 }
@@ -96,7 +99,9 @@ impl<B: Bucket> Keeper<B> {
         catalog.describe(connection, &region, versioning).await.map_err(postgres("describe the connection"))?;
         let last = catalog.last_run(connection).await.map_err(postgres("read the last run"))?;
         let rest = until_due(last, self.schedule.every, (self.clock)());
-        if !rest.is_zero() {
+        let limit = self.schedule.recheck_limit;
+        let doubts = catalog.count_rechecks(connection, limit).await.map_err(postgres("count the doubts"))?;
+        if !rest.is_zero() && doubts <= limit {
             return Ok(rest.min(LOOK_EVERY));
         }
         if last.completed.is_some() {

@@ -186,12 +186,12 @@ async fn a_doubt_is_queued_taken_and_settled(pool: PgPool) {
     let early =
         Sighting { key: "k".to_owned(), listed: vec![listed("null", "e1", 0, true)], window: window(1, 3) };
     catalog.settle(&connection, recheck, &early, pause, due).await.unwrap();
-    assert_eq!(catalog.count_rechecks(&connection).await.unwrap(), 1);
+    assert_eq!(catalog.count_rechecks(&connection, 99).await.unwrap(), 1);
 
     let sighting =
         Sighting { key: "k".to_owned(), listed: vec![listed("null", "e2", 0, true)], window: window(20, 22) };
     catalog.settle(&connection, recheck, &sighting, pause, due).await.unwrap();
-    assert_eq!(catalog.count_rechecks(&connection).await.unwrap(), 0);
+    assert_eq!(catalog.count_rechecks(&connection, 99).await.unwrap(), 0);
     assert_eq!(versions(&pool, "k").await, ["null e2 latest"]);
 }
 
@@ -203,7 +203,7 @@ async fn a_doubt_raised_while_its_key_is_listed_is_not_lost(pool: PgPool) {
     catalog.ask_rechecks(&connection, &["k".to_owned()], Doubt::Asked, NOW).await.unwrap();
     let sighting = Sighting { key: "k".to_owned(), listed: Vec::new(), window: window(20, 22) };
     catalog.settle(&connection, &taken[0], &sighting, Duration::ZERO, NOW).await.unwrap();
-    assert_eq!(catalog.count_rechecks(&connection).await.unwrap(), 1);
+    assert_eq!(catalog.count_rechecks(&connection, 99).await.unwrap(), 1);
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
@@ -223,7 +223,7 @@ async fn a_run_moves_the_watermark_and_purges_what_it_accounts_for(pool: PgPool)
     catalog.complete_run(&connection, &run, window(100, 110), NOW).await.unwrap();
     let horizon = catalog.horizon(&connection).await.unwrap();
     assert_eq!((horizon.watermark, horizon.run_started), (Some(window(100, 110)), None));
-    assert_eq!(catalog.count_rechecks(&connection).await.unwrap(), 1, "a doubt from during the run stays");
+    assert_eq!(catalog.count_rechecks(&connection, 99).await.unwrap(), 1, "a doubt from during the run stays");
     assert_eq!(catalog.purge_tombstones(&connection, at(100)).await.unwrap(), 1);
     let stale = catalog.apply(&connection, &[("k", &claims[0])], NOW).await.unwrap();
     assert_eq!(stale[0].outcome, Outcome::Stale, "the watermark stands in for the tombstone");
