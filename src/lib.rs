@@ -4,4 +4,5 @@ pub mod bucket;
 pub mod clock;
 pub mod fault;
 pub mod model;
+pub mod notification;
 pub mod queue;
