@@ -132,7 +132,7 @@ mod tests {
             reason(
                 r#"{"detail-type":"EC2 Instance State-change Notification","source":"aws.ec2","detail":{}}"#
             ),
-            "an EventBridge event \"EC2 Instance State-change Notification\" of \"aws.ec2\", which is not about a bucket"
+            "an EventBridge event \"EC2 Instance State-change Notification\" of \"aws.ec2\" without detail.bucket: not about an object"
         );
     }
 

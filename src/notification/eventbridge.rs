@@ -11,13 +11,14 @@ const MAJOR_VERSION: u32 = 1;
 
 /// Reads an event whose detail type is `detail_type`.
 pub(super) fn open(event: &Value, detail_type: &str) -> Body {
-    let source = told(event, "source");
-    // An emulator or a replay may name another source; the bucket shows that it is about S3.
-    if source != Some("aws.s3") && at(event, "detail.bucket").is_none() {
+    // The bucket tells, not the source: `aws.s3` also sends what CloudTrail saw and what batch jobs do,
+    // and a replay may go by another name.
+    if at(event, "detail.bucket").is_none() {
+        let source = told(event, "source").unwrap_or_default();
         return Body::undecodable(&format!(
-            "an EventBridge event {} of {}, which is not about a bucket",
+            "an EventBridge event {} of {} without detail.bucket: not about an object",
             quote(detail_type),
-            quote(source.unwrap_or_default()),
+            quote(source),
         ));
     }
     Body::Records(vec![record(event, detail_type)])
