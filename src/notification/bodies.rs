@@ -37,8 +37,8 @@ fn documents(text: &str) -> Option<Vec<&str>> {
 /// The lines that are not blank; none where no line alone is a JSON object.
 fn lines(text: &str) -> Option<Vec<&str>> {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let is_object = |line: &&str| line.starts_with('{') && serde_json::from_str::<IgnoredAny>(line).is_ok();
-    lines.iter().any(|line| is_object(&line)).then_some(lines)
+    let is_object = |line: &str| line.starts_with('{') && serde_json::from_str::<IgnoredAny>(line).is_ok();
+    lines.iter().any(|line| is_object(line)).then_some(lines)
 }
 
 /// Takes the bodies out of what the AWS command line printed.

@@ -6,6 +6,8 @@
 //! It is lenient about what senders leave out, add or spell differently, and strict about what
 //! decides: a record without a bucket, key or time is [`Unreadable`], and its neighbours are not.
 
+#![expect(clippy::doc_markdown, reason = "EventBridge and MinIO are names, not code")]
+
 mod bodies;
 mod envelope;
 mod eventbridge;
