@@ -5,4 +5,5 @@ pub mod catalog;
 pub mod clock;
 pub mod fault;
 pub mod model;
+pub mod notification;
 pub mod queue;
