@@ -1,7 +1,9 @@
 //! Stocktake keeps a Postgres catalog of S3 buckets true.
 
+pub mod aws;
 pub mod bucket;
 pub mod clock;
+pub mod config;
 pub mod fault;
 pub mod model;
 pub mod queue;
