@@ -2,20 +2,24 @@
 //! ends, it is gone: one request too many is a refused connection.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Access, sdk_config};
+use super::{ATTEMPTS_MAX, Access, sdk_config};
 
-/// The `Date` of every answer.
-pub(crate) const DATE: &str = "Mon, 20 Jul 2026 10:00:00 GMT";
+/// How long the SDK waits before it tries again: as good as not at all.
+const BACKOFF: Duration = Duration::from_millis(1);
 
-/// An answer as it goes over the wire, with a `Date`.
+/// An answer as it goes over the wire, with the `Date` of now: about another one the SDK
+/// would think that our clock is wrong, and sign and try again.
 pub(crate) fn answer(status: u16, body: &str) -> String {
-    answer_with(status, &format!("Date: {DATE}\r\n"), body)
+    let date = httpdate::fmt_http_date(crate::clock::now().into());
+    answer_with(status, &format!("Date: {date}\r\n"), body)
 }
 
 /// An answer with exactly these headers, each with its line end, beside those of HTTP.
@@ -61,11 +65,13 @@ impl Server {
         self.asked.lock().unwrap().clone()
     }
 
-    /// A configuration that asks this server, as production would but for the credentials.
+    /// A configuration that asks this server, as production would but for credentials and patience.
     pub(crate) async fn config(&self) -> SdkConfig {
         let region = Some("eu-west-1".to_owned());
         let access = Access { region, endpoint_url: Some(self.url.clone()), ..Access::default() };
-        sdk_config(&access).await.into_builder().credentials_provider(credentials()).build()
+        let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX).with_initial_backoff(BACKOFF);
+        let config = sdk_config(&access).await.into_builder();
+        config.credentials_provider(credentials()).retry_config(retries).build()
     }
 }
 
