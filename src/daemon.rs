@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -13,10 +14,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::health::Health;
 use crate::ingest::{self, Activity, Backlog, Plant, Settings};
-use crate::reconcile::{Keeper, Schedule};
 use crate::recheck::Rechecker;
+use crate::reconcile::{Keeper, Schedule};
 use crate::wiring::{self, Clients};
-use crate::{admin, watch};
+use crate::{admin, metrics, watch};
 
 /// Runs that go on at once, over all buckets: each holds a connection to Postgres.
 const RUNS_MAX: usize = 2;
@@ -29,17 +30,26 @@ const BATCH_PATIENCE: Duration = Duration::from_secs(20);
 /// # Errors
 /// When something cannot be right without an operator: an address that is taken, a schema that is
 /// newer than this program, a loop that ended by itself.
-pub async fn serve(config: &Config, migrate: bool, clock: Clock, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let health = Health::new();
+pub async fn serve(
+    config: &Config,
+    migrate: bool,
+    metrics: PrometheusHandle,
+    clock: Clock,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let health = Health::default();
     let mut tasks = JoinSet::new();
     if let Some(address) = config.admin.listen {
         let listener = admin::bind(address).await?;
-        let (health, shutdown) = (health.clone(), shutdown.clone());
+        let admin = admin::serve(listener, health.clone(), metrics.clone(), shutdown.clone());
         tasks.spawn(async move {
-            admin::serve(listener, health, shutdown).await;
+            if let Err(error) = admin.await {
+                tracing::error!("{error:#}");
+            }
             "admin endpoint"
         });
     }
+    tasks.spawn(named("metrics", metrics::upkeep(metrics, shutdown.clone())));
     let catalog = wiring::catalog(config)?;
     let connections: Arc<[Arc<Connection>]> =
         config.buckets.iter().map(|bucket| wiring::connection(config, bucket)).collect();
@@ -87,8 +97,14 @@ async fn start_loops(
     ingest::start(&plant, queues, settings, shutdown, tasks);
     let activity = plant.activity.clone().tell(catalog.clone(), Arc::clone(connections), shutdown.clone());
     tasks.spawn(named("activity", activity));
-    tasks.spawn(named("database watch", watch::database(catalog.clone(), health.clone(), clock, shutdown.clone())));
-    tasks.spawn(named("problems", watch::mirror_problems(catalog.clone(), health.clone(), clock, shutdown.clone())));
+    tasks.spawn(named(
+        "database watch",
+        watch::database(catalog.clone(), health.clone(), clock, shutdown.clone()),
+    ));
+    tasks.spawn(named(
+        "problems",
+        watch::mirror_problems(catalog.clone(), health.clone(), clock, shutdown.clone()),
+    ));
 
     let turns = Arc::new(Semaphore::new(RUNS_MAX));
     for (section, connection) in config.buckets.iter().zip(&**connections) {
@@ -98,7 +114,7 @@ async fn start_loops(
             catalog: catalog.clone(),
             connection: Arc::clone(connection),
             schedule: Schedule {
-                every: section.reconcile_every,
+                every: section.reconcile_every.unwrap_or_default(),
                 backlog_age: config.reconcile.backlog_age,
                 backlog_wait: config.reconcile.backlog_wait,
                 recheck_limit: config.recheck.limit,

@@ -187,8 +187,8 @@ pub fn commit_retries() -> Counter {
 }
 
 /// Counts keys that S3 was asked about.
-pub fn rechecks(reason: &'static str) -> Counter {
-    counter!(RECHECKS.name, "reason" => reason)
+pub fn rechecks(reason: &str) -> Counter {
+    counter!(RECHECKS.name, "reason" => reason.to_owned())
 }
 
 /// Sets how many keys are in doubt.

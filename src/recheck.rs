@@ -10,11 +10,11 @@ use crate::bucket::{Bucket, Cursor};
 use crate::catalog::{Catalog, Connection, Recheck, Repaired, Sighting};
 use crate::clock::Clock;
 use crate::fault::{Fault, Kind};
-use crate::health::{Health, bucket_subject};
+use crate::health::Health;
 use crate::metrics;
 
 /// How long a key that was taken is ours: longer than any listing of one key.
-const LEASE: Duration = Duration::from_secs(300);
+pub(crate) const LEASE: Duration = Duration::from_secs(300);
 /// How long to wait before looking for due keys again, when there were none.
 const POLL: Duration = Duration::from_secs(1);
 /// How long a key waits that was listed too early to settle anything.
@@ -43,7 +43,9 @@ pub async fn look(bucket: &impl Bucket, key: &str) -> Result<Sighting, Fault> {
         });
         sighting.window = sighting.window.span(page.window);
         let is_beyond = page.entries.iter().any(|(other, _)| other != key);
-        sighting.listed.extend(page.entries.into_iter().filter(|(other, _)| other == key).map(|(_, entry)| entry));
+        sighting
+            .listed
+            .extend(page.entries.into_iter().filter(|(other, _)| other == key).map(|(_, entry)| entry));
         match page.next {
             Some(next) if !is_beyond => after = Some(next),
             _ => return Ok(sighting.clone()),
@@ -95,7 +97,9 @@ impl<B: Bucket> Rechecker<B> {
                 metrics::rechecks(&recheck.reason).increment(1);
                 let (bucket, catalog) = (Arc::clone(&self.bucket), self.catalog.clone());
                 let (connection, clock) = (Arc::clone(&self.connection), self.clock);
-                looks.spawn(async move { recheck_one(&*bucket, &catalog, &connection, &recheck, clock).await });
+                looks.spawn(
+                    async move { recheck_one(&*bucket, &catalog, &connection, &recheck, clock).await },
+                );
             }
             while let Some(look) = looks.join_next().await {
                 match look {
@@ -109,7 +113,6 @@ impl<B: Bucket> Rechecker<B> {
 
     async fn take(&self) -> Result<Vec<Recheck>, sqlx::Error> {
         let waiting = self.catalog.count_rechecks(&self.connection, self.limit).await?;
-        metrics::rechecks_pending(&self.connection.bucket, waiting);
         if waiting == 0 || waiting > self.limit {
             return Ok(Vec::new());
         }
@@ -120,8 +123,8 @@ impl<B: Bucket> Rechecker<B> {
         let Connection { bucket, prefix, .. } = &*self.connection;
         match trouble {
             Trouble::S3(fault) => {
-                let subject = bucket_subject(&self.connection);
-                if self.health.problem(&subject, &fault.to_string(), &fault.remedy, (self.clock)()) {
+                let (subject, now) = (self.connection.subject(), (self.clock)());
+                if self.health.problem(subject, fault.to_string(), &fault.remedy, now) {
                     tracing::warn!(bucket, prefix, remedy = fault.remedy, "cannot settle a doubt: {fault}");
                 }
             }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{Catalog, Connection, Trouble, trouble};
 use crate::clock::Clock;
-use crate::health::{DATABASE, Health};
+use crate::health::{Health, Subject};
 
 /// How often Postgres is asked whether it is there.
 const PING_EVERY: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ const REMEDY: &str = "see that Postgres runs and that database.url is right";
 ///
 /// # Errors
 /// When waiting cannot help: the schema is newer than this program, or a permission is missing.
-pub async fn prepare(
+pub(crate) async fn prepare(
     catalog: &Catalog,
     connections: &[Arc<Connection>],
     migrate: bool,
@@ -39,13 +39,14 @@ pub async fn prepare(
 ) -> anyhow::Result<bool> {
     let mut pause = PAUSE_FIRST;
     loop {
-        let Some(prepared) = shutdown.run_until_cancelled(prepare_once(catalog, connections, migrate, clock)).await
+        let Some(prepared) =
+            shutdown.run_until_cancelled(prepare_once(catalog, connections, migrate, clock)).await
         else {
             return Ok(false);
         };
         let error = match prepared {
             Ok(()) => {
-                health.ok(DATABASE);
+                health.ok(Subject::Database);
                 return Ok(true);
             }
             Err(error) => error,
@@ -54,7 +55,7 @@ pub async fn prepare(
             return Err(error);
         }
         let message = format!("{error:#}");
-        if health.problem(DATABASE, &message, REMEDY, clock()) {
+        if health.problem(Subject::Database, &message, REMEDY, clock()) {
             tracing::warn!(remedy = REMEDY, "database is not ready: {message}");
         }
         if shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
@@ -92,17 +93,17 @@ fn passes(error: &anyhow::Error) -> bool {
 }
 
 /// Asks Postgres from time to time whether it is there, until told to stop.
-pub async fn database(catalog: Catalog, health: Health, clock: Clock, shutdown: CancellationToken) {
+pub(crate) async fn database(catalog: Catalog, health: Health, clock: Clock, shutdown: CancellationToken) {
     while shutdown.run_until_cancelled(tokio::time::sleep(PING_EVERY)).await.is_some() {
         let Some(ping) = shutdown.run_until_cancelled(catalog.ping()).await else { return };
         match ping {
             Ok(()) => {
-                if health.ok(DATABASE) {
+                if health.ok(Subject::Database) {
                     tracing::info!("database answers again");
                 }
             }
             Err(error) => {
-                if health.problem(DATABASE, &error.to_string(), REMEDY, clock()) {
+                if health.problem(Subject::Database, error.to_string(), REMEDY, clock()) {
                     tracing::warn!(remedy = REMEDY, %error, "database does not answer");
                 }
             }
@@ -112,21 +113,29 @@ pub async fn database(catalog: Catalog, health: Health, clock: Clock, shutdown: 
 
 /// Keeps `catalog.problems` what [`Health`] says, until told to stop. What an earlier process left
 /// there is removed as soon as its subject is found well.
-pub async fn mirror_problems(catalog: Catalog, health: Health, clock: Clock, shutdown: CancellationToken) {
-    let mut written: BTreeMap<String, Option<String>> = BTreeMap::new();
+pub(crate) async fn mirror_problems(
+    catalog: Catalog,
+    health: Health,
+    clock: Clock,
+    shutdown: CancellationToken,
+) {
+    let mut written: BTreeMap<Subject, Option<String>> = BTreeMap::new();
     while shutdown.run_until_cancelled(tokio::time::sleep(MIRROR_EVERY)).await.is_some() {
-        for (subject, problem) in health.snapshot() {
-            let message = problem.as_ref().map(|problem| problem.message.clone());
-            if written.get(&subject) == Some(&message) {
+        for (subject, problem) in health.snapshot().subjects() {
+            let message = problem.map(|problem| problem.message.clone());
+            if written.get(subject) == Some(&message) {
                 continue;
             }
-            let outcome = match &problem {
-                Some(problem) => catalog.note_problem(&subject, &problem.message, &problem.remedy, clock()).await,
-                None => catalog.clear_problem(&subject).await,
+            let name = subject.to_string();
+            let outcome = match problem {
+                Some(problem) => {
+                    catalog.note_problem(&name, &problem.message, &problem.remedy, clock()).await
+                }
+                None => catalog.clear_problem(&name).await,
             };
             match outcome {
-                Ok(()) => drop(written.insert(subject, message)),
-                Err(error) => tracing::debug!(%error, subject, "write a problem down"),
+                Ok(()) => drop(written.insert(subject.clone(), message)),
+                Err(error) => tracing::debug!(%error, subject = name, "write a problem down"),
             }
         }
     }

@@ -16,23 +16,23 @@ use crate::queue::sqs;
 
 /// AWS clients, where equal access shares credentials and their refresh.
 #[derive(Debug, Default)]
-pub struct Clients {
+pub(crate) struct Clients {
     known: HashMap<Access, SdkConfig>,
 }
 
 impl Clients {
     /// The bucket of one `[[bucket]]` section. Asks nobody yet.
-    pub async fn bucket(&mut self, bucket: &config::Bucket) -> s3::Bucket {
+    pub(crate) async fn bucket(&mut self, bucket: &config::Bucket) -> s3::Bucket {
         let config = self.sdk_config(&bucket.access).await;
-        s3::Bucket::new(aws::s3(&config), &bucket.name)
+        s3::Bucket::new(&bucket.name, aws::s3(&config))
     }
 
     /// The queue of one `[[queue]]` section. Asks nobody yet.
-    pub async fn queue(&mut self, queue: &config::Queue) -> sqs::Queue {
+    pub(crate) async fn queue(&mut self, queue: &config::Queue) -> sqs::Queue {
         let mut access = queue.access.clone();
         access.region = access.region.or_else(|| aws::queue_region(&queue.url));
         let config = self.sdk_config(&access).await;
-        sqs::Queue::new(aws::sqs(&config), &queue.url)
+        sqs::Queue::new(&queue.url, aws::sqs(&config))
     }
 
     async fn sdk_config(&mut self, access: &Access) -> SdkConfig {
@@ -49,7 +49,7 @@ impl Clients {
 ///
 /// # Errors
 /// When the URL means nothing to Postgres's driver.
-pub fn catalog(config: &Config) -> anyhow::Result<Catalog> {
+pub(crate) fn catalog(config: &Config) -> anyhow::Result<Catalog> {
     let database = &config.database;
     // The driver's own error may quote the URL, and with it the password.
     let options = PgConnectOptions::from_str(database.url.expose())
@@ -59,7 +59,7 @@ pub fn catalog(config: &Config) -> anyhow::Result<Catalog> {
 }
 
 /// What the catalog has to know of one `[[bucket]]` section.
-pub fn connection(config: &Config, bucket: &config::Bucket) -> Arc<Connection> {
+pub(crate) fn connection(config: &Config, bucket: &config::Bucket) -> Arc<Connection> {
     Arc::new(Connection {
         bucket: bucket.name.clone(),
         prefix: bucket.prefix.clone(),

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use super::rows::date;
 use super::{Catalog, Terms};
 use crate::bucket::Versioning;
+use crate::health::Subject;
 use crate::model::{Horizon, Timestamp, Window};
 
 /// One bucket, or what is below a prefix of it, that is kept in the catalog.
@@ -17,6 +18,13 @@ pub struct Connection {
     pub prefix: String,
     /// How its claims and observations are merged.
     pub terms: Terms,
+}
+
+impl Connection {
+    /// What it is called where its health is told.
+    pub fn subject(&self) -> Subject {
+        Subject::Bucket { name: self.bucket.clone(), prefix: self.prefix.clone() }
+    }
 }
 
 #[derive(FromRow)]

@@ -100,22 +100,32 @@ pub(super) async fn strike(connection: &mut PgConnection, recheck: &Recheck) -> 
 }
 
 impl Catalog {
-    /// Queues keys of a bucket to be listed at once.
+    /// Queues one key and takes it at once.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
-    pub async fn ask_rechecks(
+    pub async fn take_recheck_of(
         &self,
         connection: &Connection,
-        keys: &[String],
+        key: &str,
         reason: Doubt,
+        lease: Duration,
         now: OffsetDateTime,
-    ) -> Result<(), sqlx::Error> {
-        let asks = keys
-            .iter()
-            .map(|key| Ask { key: key.clone(), reason, settle_after: None, run_id: None })
-            .collect();
-        ask(&mut *self.pool.acquire().await?, &connection.bucket, asks, now, Duration::ZERO).await
+    ) -> Result<Recheck, sqlx::Error> {
+        let mut transaction = self.pool.begin().await?;
+        let ask_it = Ask { key: key.to_owned(), reason, settle_after: None, run_id: None };
+        ask(&mut transaction, &connection.bucket, vec![ask_it], now, lease).await?;
+        let recheck = sqlx::query_as(
+            "update catalog.rechecks set due_at = $3, attempts = attempts + 1 where bucket = $1 and key = $2
+             returning bucket, key, reason, attempts, ticket, settle_after, run_id",
+        )
+        .bind(&connection.bucket)
+        .bind(key)
+        .bind(now + lease)
+        .fetch_one(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(recheck)
     }
 
     /// Takes up to `limit` keys of a connection that are due. They are not due again before

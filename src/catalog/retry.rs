@@ -56,6 +56,7 @@ where
         match transaction().await {
             Err(error) if trouble(&error) == Trouble::Race => {
                 tracing::debug!(transaction = name, %error, "lost a race, trying again");
+                crate::metrics::commit_retries().increment(1);
             }
             result => return result,
         }

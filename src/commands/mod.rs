@@ -2,8 +2,8 @@
 //! the log goes to standard error.
 
 mod decode;
-mod reconcile;
 mod recheck;
+mod reconcile;
 mod serve;
 mod status;
 mod table;

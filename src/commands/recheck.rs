@@ -32,14 +32,20 @@ pub(super) async fn recheck(
         let connection = wiring::connection(config, section);
         let bucket = clients.bucket(section).await;
         let outcome = one(&bucket, &catalog, &connection, key, clock).await;
-        done.push((key, outcome.with_context(|| format!("recheck key {key:?} of bucket {:?}", options.bucket))?));
+        done.push((
+            key,
+            outcome.with_context(|| format!("recheck key {key:?} of bucket {:?}", options.bucket))?,
+        ));
     }
     print(&match format {
         Format::Json => {
-            let lines = done.iter().map(|(key, outcome)| json!({ "key": key, "outcome": outcome }).to_string());
+            let lines =
+                done.iter().map(|(key, outcome)| json!({ "key": key, "outcome": outcome }).to_string());
             lines.collect::<Vec<_>>().join("\n")
         }
-        Format::Text => table(&["key", "outcome"], done.iter().map(|(key, outcome)| [(*key).clone(), outcome.clone()])),
+        Format::Text => {
+            table(&["key", "outcome"], done.iter().map(|(key, outcome)| [(*key).clone(), outcome.clone()]))
+        }
     })?;
     Ok(Exit::Done)
 }
@@ -54,8 +60,11 @@ async fn one(
 ) -> anyhow::Result<String> {
     let recheck = catalog.take_recheck_of(connection, key, Doubt::Asked, LEASE, clock()).await?;
     let repaired = recheck_one(bucket, catalog, connection, &recheck, clock).await?;
-    let drift: Vec<String> =
-        repaired.drift.iter().map(|(_, version, kind)| format!("{} version {version}", kind.as_str())).collect();
+    let drift: Vec<String> = repaired
+        .drift
+        .iter()
+        .map(|(_, version, kind)| format!("{} version {version}", kind.as_str()))
+        .collect();
     Ok(match (drift.is_empty(), repaired.doubts) {
         (_, 1..) => "undecided yet: a daemon will look again".to_owned(),
         (true, 0) => "the catalog was right".to_owned(),

@@ -53,7 +53,10 @@ fn choose<'a>(config: &'a Config, options: &Reconcile) -> anyhow::Result<Vec<(&'
     let named = |bucket: &&config::Bucket| options.bucket.as_ref().is_none_or(|name| *name == bucket.name);
     let buckets: Vec<&config::Bucket> = config.buckets.iter().filter(named).collect();
     if buckets.is_empty() {
-        bail!("bucket {:?} is not configured: add a [[bucket]] section for it", options.bucket.as_deref().unwrap_or(""));
+        bail!(
+            "bucket {:?} is not configured: add a [[bucket]] section for it",
+            options.bucket.as_deref().unwrap_or("")
+        );
     }
     let Some(prefix) = &options.prefix else {
         return Ok(buckets.into_iter().map(|bucket| (bucket, bucket.prefix.clone())).collect());
@@ -61,11 +64,17 @@ fn choose<'a>(config: &'a Config, options: &Reconcile) -> anyhow::Result<Vec<(&'
     let within: Vec<_> = buckets.iter().filter(|bucket| prefix.starts_with(&bucket.prefix)).collect();
     match within.first() {
         Some(bucket) => Ok(vec![(*bucket, prefix.clone())]),
-        None => bail!("prefix {prefix:?} is outside what is configured: choose one that begins with {:?}", buckets[0].prefix),
+        None => bail!(
+            "prefix {prefix:?} is outside what is configured: choose one that begins with {:?}",
+            buckets[0].prefix
+        ),
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is one of the things a run needs, and none belong together")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is one of the things a run needs, and none belong together"
+)]
 async fn one(
     config: &Config,
     catalog: &Catalog,
@@ -80,7 +89,9 @@ async fn one(
     if effect == Effect::Keep {
         let name = &section.name;
         catalog.connect(&connection, clock()).await.with_context(|| {
-            format!("make room for bucket {name:?}; see that Postgres runs and that `stocktake migrate` was run")
+            format!(
+                "make room for bucket {name:?}; see that Postgres runs and that `stocktake migrate` was run"
+            )
         })?;
     }
     let bucket = clients.bucket(section).await;
@@ -131,7 +142,8 @@ fn as_text(done: &[Done], is_rehearsal: bool) -> String {
     let mut text = vec![table(&head, rows)];
     let errors = done.iter().filter_map(|done| done.result.as_ref().err());
     text.extend(errors.map(|error| format!("error: {error:#}")));
-    let is_drifted = done.iter().any(|done| done.result.as_ref().is_ok_and(|summary| !summary.drift.is_empty()));
+    let is_drifted =
+        done.iter().any(|done| done.result.as_ref().is_ok_and(|summary| !summary.drift.is_empty()));
     if is_rehearsal {
         text.push("nothing was changed: this was a rehearsal".to_owned());
     } else if is_drifted {

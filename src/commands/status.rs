@@ -25,9 +25,20 @@ pub(super) async fn status(config: &Config, format: Format) -> anyhow::Result<Ex
 fn describe(status: &Status) -> String {
     let mut text = Vec::new();
     if status.buckets.is_empty() {
-        text.push("no bucket is connected yet: `stocktake serve` connects those that are configured".to_owned());
+        text.push(
+            "no bucket is connected yet: `stocktake serve` connects those that are configured".to_owned(),
+        );
     } else {
-        let head = ["bucket", "region", "versioning", "complete through", "last event", "caught up", "doubts", "last run"];
+        let head = [
+            "bucket",
+            "region",
+            "versioning",
+            "complete through",
+            "last event",
+            "caught up",
+            "doubts",
+            "last run",
+        ];
         text.push(table(&head, status.buckets.iter().map(row)));
     }
     for problem in &status.problems {
@@ -48,7 +59,11 @@ fn describe(status: &Status) -> String {
 fn row(bucket: &BucketStatus) -> [String; 8] {
     let unknown = || "?".to_owned();
     [
-        if bucket.prefix.is_empty() { bucket.bucket.clone() } else { format!("{}/{}", bucket.bucket, bucket.prefix) },
+        if bucket.prefix.is_empty() {
+            bucket.bucket.clone()
+        } else {
+            format!("{}/{}", bucket.bucket, bucket.prefix)
+        },
         bucket.region.clone().unwrap_or_else(unknown),
         bucket.versioning.clone().unwrap_or_else(unknown),
         moment(bucket.complete_through),

@@ -64,7 +64,12 @@ impl Activity {
     }
 
     /// Tells the catalog what is new, until told to stop, and once more then.
-    pub async fn tell(self, catalog: Catalog, connections: Arc<[Arc<Connection>]>, shutdown: CancellationToken) {
+    pub async fn tell(
+        self,
+        catalog: Catalog,
+        connections: Arc<[Arc<Connection>]>,
+        shutdown: CancellationToken,
+    ) {
         loop {
             let is_last = shutdown.run_until_cancelled(tokio::time::sleep(TELL_EVERY)).await.is_none();
             for connection in &*connections {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::message::{Message, Return};
 use super::{Plant, Work};
 use crate::catalog::{Connection, Quarantined};
-use crate::health::queue_subject;
+use crate::health::Subject;
 use crate::metrics;
 use crate::notification::{self, Body, Record};
 use crate::queue::{Delivery, Queue};
@@ -39,7 +39,7 @@ pub(super) struct Receiver<Q> {
 impl<Q: Queue> Receiver<Q> {
     /// Receives until told to stop. Only the wait is cut short; what was received is handed on.
     pub(super) async fn receive(self, shutdown: CancellationToken) -> &'static str {
-        let subject = queue_subject(&self.name);
+        let subject = Subject::Queue(self.name.to_string());
         let mut pause = PAUSE_FIRST;
         loop {
             let asked_at = (self.plant.clock)();
@@ -48,7 +48,7 @@ impl<Q: Queue> Receiver<Q> {
             };
             match received {
                 Ok(deliveries) => {
-                    self.plant.health.ok(&subject);
+                    self.plant.health.ok(subject.clone());
                     pause = PAUSE_FIRST;
                     self.note(&deliveries, asked_at);
                     for delivery in deliveries {
@@ -56,7 +56,8 @@ impl<Q: Queue> Receiver<Q> {
                     }
                 }
                 Err(fault) => {
-                    if self.plant.health.problem(&subject, &fault.to_string(), &fault.remedy, (self.plant.clock)()) {
+                    let now = (self.plant.clock)();
+                    if self.plant.health.problem(subject.clone(), fault.to_string(), &fault.remedy, now) {
                         tracing::warn!(queue = %self.name, remedy = fault.remedy, "cannot receive: {fault}");
                     }
                     shutdown.run_until_cancelled(tokio::time::sleep(pause)).await;
@@ -70,7 +71,7 @@ impl<Q: Queue> Receiver<Q> {
     /// queue was empty.
     fn note(&self, deliveries: &[Delivery], asked_at: OffsetDateTime) {
         let now = (self.plant.clock)();
-        let age = |sent_at| Duration::try_from(now - sent_at).unwrap_or_default();
+        let age = |sent_at: OffsetDateTime| Duration::try_from(now - sent_at).unwrap_or_default();
         let oldest = deliveries.iter().filter_map(|delivery| delivery.sent_at).min();
         self.plant.backlog.note(&self.name, oldest.map(|sent_at| age(sent_at.into())).unwrap_or_default());
         if deliveries.is_empty() && self.in_hand.load(Ordering::Acquire) == 0 {
@@ -96,7 +97,9 @@ impl<Q: Queue> Receiver<Q> {
                 for (place, record) in (1..).zip(records) {
                     match record {
                         Ok(record) => self.hand_on(record, place, &message, shutdown).await,
-                        Err(unreadable) => self.set_aside(&message, place, unreadable.as_str(), shutdown).await,
+                        Err(unreadable) => {
+                            self.set_aside(&message, place, unreadable.as_str(), shutdown).await
+                        }
                     }
                 }
             }
@@ -112,12 +115,18 @@ impl<Q: Queue> Receiver<Q> {
     }
 
     /// Hands a record to the worker of its key. What is nobody's business is counted and done.
-    async fn hand_on(&self, record: Record, place: i32, message: &Arc<Message>, shutdown: &CancellationToken) {
+    async fn hand_on(
+        &self,
+        record: Record,
+        place: i32,
+        message: &Arc<Message>,
+        shutdown: &CancellationToken,
+    ) {
         if let Err(unstorable) = record.storable() {
             return self.set_aside(message, place, &unstorable.to_string(), shutdown).await;
         }
         let Some(connection) = connection_of(&self.plant.connections, &record.bucket, &record.key) else {
-            metrics::events("", record.kind.as_str(), "ignored").increment(1);
+            metrics::events(metrics::NO_BUCKET, record.kind.as_str(), "ignored").increment(1);
             return message.done().await;
         };
         let Some(claim) = record.claim() else {
@@ -164,7 +173,11 @@ impl<Q: Queue> Receiver<Q> {
 }
 
 /// The connection a key belongs to. Prefixes of one bucket do not overlap, so there is at most one.
-fn connection_of<'a>(connections: &'a [Arc<Connection>], bucket: &str, key: &str) -> Option<&'a Arc<Connection>> {
+fn connection_of<'a>(
+    connections: &'a [Arc<Connection>],
+    bucket: &str,
+    key: &str,
+) -> Option<&'a Arc<Connection>> {
     connections.iter().find(|connection| connection.bucket == bucket && key.starts_with(&connection.prefix))
 }
 

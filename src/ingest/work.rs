@@ -52,7 +52,8 @@ async fn apply(plant: &Plant, batch: Vec<Work>, patience: Duration, shutdown: &C
         let began = Instant::now();
         let error = match plant.catalog.apply(&connection, &claims, (plant.clock)()).await {
             Ok(verdicts) => {
-                metrics::batch(batch.len(), began.elapsed());
+                metrics::batch_records().record(batch.len() as f64);
+                metrics::commit().record(began.elapsed());
                 finish(plant, &connection, batch, &verdicts).await;
                 continue;
             }
@@ -71,7 +72,8 @@ async fn apply(plant: &Plant, batch: Vec<Work>, patience: Duration, shutdown: &C
             Trouble::Race | Trouble::Away | Trouble::Other => {
                 tracing::warn!(bucket = connection.bucket, records = batch.len(), %error, "commit a batch");
                 let is_over = Instant::now() > deadline || shutdown.is_cancelled();
-                let is_cut = is_over || shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none();
+                let is_cut =
+                    is_over || shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none();
                 pause = (pause * 2).min(PAUSE_MAX);
                 if is_cut {
                     fail(batch).await;
@@ -90,7 +92,7 @@ async fn finish(plant: &Plant, connection: &Connection, batch: Vec<Work>, verdic
     }
     for (work, verdict) in batch.iter().zip(verdicts) {
         metrics::events(&connection.bucket, work.kind, verdict.outcome.as_str()).increment(1);
-        metrics::event_lag(now - OffsetDateTime::from(work.claim.time));
+        metrics::event_lag().record((now - OffsetDateTime::from(work.claim.time)).as_seconds_f64());
     }
     tracing::debug!(bucket = connection.bucket, records = batch.len(), "batch committed");
     for work in batch {

@@ -8,7 +8,6 @@ use crate::bucket::Bucket;
 use crate::catalog::{Catalog, Connection, Counts, Effect, Run};
 use crate::clock::Clock;
 use crate::fault::Fault;
-use crate::metrics;
 use crate::model::{Drift, Unsorted, Window};
 
 mod pages;
@@ -43,6 +42,19 @@ pub enum Trouble {
     Stopped,
 }
 
+impl Trouble {
+    /// What an operator can do about it.
+    pub fn remedy(&self) -> &str {
+        match self {
+            Self::S3(fault) => &fault.remedy,
+            Self::Busy { .. } => "wait for it to end",
+            Self::Postgres(..) => "see that Postgres runs, and what its log says",
+            Self::Unsorted(..) => "reconcile only stores that list in the byte order of keys, as S3 does",
+            Self::Stopped => "start it again",
+        }
+    }
+}
+
 /// What a run found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -73,7 +85,8 @@ pub async fn run<B: Bucket>(
     clock: Clock,
     shutdown: &CancellationToken,
 ) -> Result<Summary, Trouble> {
-    let postgres = |action: &'static str| move |error| Trouble::Postgres(action, connection.bucket.clone(), error);
+    let postgres =
+        |action: &'static str| move |error| Trouble::Postgres(action, connection.bucket.clone(), error);
     let (versioning, start) = bucket.versioning().await?;
     if effect == Effect::Rehearse {
         let swept = sweep(bucket, catalog, connection, prefix, None, start, clock, shutdown).await?;
@@ -84,7 +97,10 @@ pub async fn run<B: Bucket>(
         .start_run(connection, prefix, start.from, clock())
         .await
         .map_err(postgres("start a run"))?
-        .ok_or_else(|| Trouble::Busy { bucket: connection.bucket.clone(), prefix: connection.prefix.clone() })?;
+        .ok_or_else(|| Trouble::Busy {
+            bucket: connection.bucket.clone(),
+            prefix: connection.prefix.clone(),
+        })?;
     match sweep_and_complete(bucket, catalog, connection, &run, start, clock, shutdown).await {
         Ok(summary) => Ok(summary),
         Err(trouble) => {
@@ -107,14 +123,14 @@ async fn sweep_and_complete<B: Bucket>(
     clock: Clock,
     shutdown: &CancellationToken,
 ) -> Result<Summary, Trouble> {
-    let postgres = |action: &'static str| move |error| Trouble::Postgres(action, connection.bucket.clone(), error);
+    let postgres =
+        |action: &'static str| move |error| Trouble::Postgres(action, connection.bucket.clone(), error);
     let swept = sweep(bucket, catalog, connection, &run.prefix, Some(run), start, clock, shutdown).await?;
     let window = Window { from: run.started, to: swept.window.to };
     catalog.note_progress(run, swept.counts).await.map_err(postgres("note the progress of a run"))?;
     catalog.complete_run(connection, run, window, clock()).await.map_err(postgres("complete a run"))?;
     let is_whole = run.prefix == connection.prefix;
     let purged = if is_whole {
-        metrics::complete_through(&connection.bucket, window.from);
         catalog.purge_tombstones(connection, window.from).await.map_err(postgres("purge tombstones"))?
     } else {
         0

@@ -12,7 +12,7 @@ use crate::bucket::Bucket;
 use crate::catalog::{Catalog, Connection, Effect, LastRun};
 use crate::clock::Clock;
 use crate::fault::{Fault, Kind};
-use crate::health::{Health, bucket_subject};
+use crate::health::Health;
 use crate::ingest::Backlog;
 
 /// How often a bucket that is well is looked at: where it is, whether it keeps versions, and
@@ -69,7 +69,7 @@ impl<B: Bucket> Keeper<B> {
         while !shutdown.is_cancelled() {
             let rest = match self.look_and_run(&shutdown).await {
                 Ok(rest) => {
-                    self.health.ok(&bucket_subject(&self.connection));
+                    self.health.ok(self.connection.subject());
                     pause = PAUSE_FIRST;
                     rest
                 }
@@ -89,14 +89,18 @@ impl<B: Bucket> Keeper<B> {
     /// Looks at the bucket and runs if a run is due. How long to rest then.
     async fn look_and_run(&self, shutdown: &CancellationToken) -> Result<Duration, Trouble> {
         let Self { bucket, catalog, connection, .. } = self;
-        let postgres = |action: &'static str| move |error| Trouble::Postgres(action, connection.bucket.clone(), error);
+        let postgres =
+            |action: &'static str| move |error| Trouble::Postgres(action, connection.bucket.clone(), error);
         let look = async {
             let region = bucket.region().await?;
             self.insist_on_region(&region)?;
             Ok::<_, Fault>((region, bucket.versioning().await?.0))
         };
         let (region, versioning) = shutdown.run_until_cancelled(look).await.ok_or(Trouble::Stopped)??;
-        catalog.describe(connection, &region, versioning).await.map_err(postgres("describe the connection"))?;
+        catalog
+            .describe(connection, &region, versioning)
+            .await
+            .map_err(postgres("describe the connection"))?;
         let last = catalog.last_run(connection).await.map_err(postgres("read the last run"))?;
         let rest = until_due(last, self.schedule.every, (self.clock)());
         let limit = self.schedule.recheck_limit;
@@ -130,7 +134,9 @@ impl<B: Bucket> Keeper<B> {
 
     async fn wait_for_backlog(&self, shutdown: &CancellationToken) {
         let began = (self.clock)();
-        while self.backlog.age() > self.schedule.backlog_age && (self.clock)() - began < self.schedule.backlog_wait {
+        while self.backlog.age() > self.schedule.backlog_age
+            && (self.clock)() - began < self.schedule.backlog_wait
+        {
             if shutdown.run_until_cancelled(tokio::time::sleep(BACKLOG_POLL)).await.is_none() {
                 return;
             }
@@ -138,16 +144,10 @@ impl<B: Bucket> Keeper<B> {
     }
 
     fn tell(&self, trouble: Trouble) {
-        let remedy = match &trouble {
-            Trouble::S3(fault) => fault.remedy.clone(),
-            Trouble::Unsorted(..) => {
-                "this store cannot be reconciled: it must list in the byte order of keys, as S3 does".to_owned()
-            }
-            _ => "see the database's log".to_owned(),
-        };
+        let remedy = trouble.remedy().to_owned();
         let Connection { bucket, prefix, .. } = &*self.connection;
         let message = format!("{:#}", anyhow::Error::new(trouble));
-        if self.health.problem(&bucket_subject(&self.connection), &message, &remedy, (self.clock)()) {
+        if self.health.problem(self.connection.subject(), &message, &remedy, (self.clock)()) {
             tracing::warn!(bucket, prefix, remedy, "bucket is not kept true: {message}");
         }
     }

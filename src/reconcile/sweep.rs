@@ -29,7 +29,10 @@ pub(super) struct Swept {
 }
 
 /// Sweeps all keys below `prefix`. Without a run it is a rehearsal: nothing is written.
-#[expect(clippy::too_many_arguments, reason = "each is one of the things a sweep needs, and none belong together")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is one of the things a sweep needs, and none belong together"
+)]
 pub(super) async fn sweep<B: Bucket>(
     bucket: &B,
     catalog: &Catalog,
@@ -40,7 +43,8 @@ pub(super) async fn sweep<B: Bucket>(
     clock: Clock,
     shutdown: &CancellationToken,
 ) -> Result<Swept, Trouble> {
-    let postgres = |action: &'static str| move |error| Trouble::Postgres(action, connection.bucket.clone(), error);
+    let postgres =
+        |action: &'static str| move |error| Trouble::Postgres(action, connection.bucket.clone(), error);
     let horizon = catalog.horizon(connection).await.map_err(postgres("read the horizon"))?;
     let mut pages = Pages::new(bucket, prefix, start);
     let mut join: Join<ListedKey, Stack> = Join::default();
@@ -52,7 +56,7 @@ pub(super) async fn sweep<B: Bucket>(
         match join.step() {
             Step::NeedListed => {
                 let page = shutdown.run_until_cancelled(pages.next()).await.ok_or(Trouble::Stopped)??;
-                swept.count(&page, connection);
+                swept.count(&page);
                 for (key, listed) in page {
                     join.push_listed(key, listed)
                         .map_err(|unsorted| Trouble::Unsorted(connection.bucket.clone(), unsorted))?;
@@ -109,11 +113,11 @@ fn difference(pair: Pair<ListedKey, Stack>, absence: Window, horizon: &Horizon) 
 }
 
 impl Swept {
-    fn count(&mut self, page: &[(String, ListedKey)], connection: &Connection) {
+    fn count(&mut self, page: &[(String, ListedKey)]) {
         let versions: usize = page.iter().map(|(_, listed)| listed.entries.len()).sum();
         self.counts.keys += i64::try_from(page.len()).unwrap_or(i64::MAX);
         self.counts.versions += i64::try_from(versions).unwrap_or(i64::MAX);
-        metrics::reconcile_keys(&connection.bucket).increment(page.len() as u64);
+        metrics::reconcile_keys().increment(page.len() as u64);
     }
 
     async fn repair(
@@ -133,7 +137,7 @@ impl Swept {
         for (kind, count) in repaired.counts() {
             *self.drift.entry(kind).or_default() += count;
             if effect == Effect::Keep {
-                metrics::drift(kind).increment(u64::try_from(count).unwrap_or_default());
+                metrics::drift(kind.as_str()).increment(u64::try_from(count).unwrap_or_default());
             }
         }
         self.doubts += repaired.doubts;

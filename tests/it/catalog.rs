@@ -198,11 +198,11 @@ async fn a_doubt_is_queued_taken_and_settled(pool: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_doubt_raised_while_its_key_is_listed_is_not_lost(pool: PgPool) {
     let (catalog, connection) = connected(pool.clone()).await;
-    catalog.ask_rechecks(&connection, &["k".to_owned()], Doubt::Asked, NOW).await.unwrap();
-    let taken = catalog.take_rechecks(&connection, 10, Duration::from_secs(60), NOW).await.unwrap();
-    catalog.ask_rechecks(&connection, &["k".to_owned()], Doubt::Asked, NOW).await.unwrap();
+    let lease = Duration::from_secs(60);
+    let taken = catalog.take_recheck_of(&connection, "k", Doubt::Asked, lease, NOW).await.unwrap();
+    catalog.take_recheck_of(&connection, "k", Doubt::Asked, lease, NOW).await.unwrap();
     let sighting = Sighting { key: "k".to_owned(), listed: Vec::new(), window: window(20, 22) };
-    catalog.settle(&connection, &taken[0], &sighting, Duration::ZERO, NOW).await.unwrap();
+    catalog.settle(&connection, &taken, &sighting, Duration::ZERO, NOW).await.unwrap();
     assert_eq!(catalog.count_rechecks(&connection, 99).await.unwrap(), 1);
 }
 
@@ -223,7 +223,11 @@ async fn a_run_moves_the_watermark_and_purges_what_it_accounts_for(pool: PgPool)
     catalog.complete_run(&connection, &run, window(100, 110), NOW).await.unwrap();
     let horizon = catalog.horizon(&connection).await.unwrap();
     assert_eq!((horizon.watermark, horizon.run_started), (Some(window(100, 110)), None));
-    assert_eq!(catalog.count_rechecks(&connection, 99).await.unwrap(), 1, "a doubt from during the run stays");
+    assert_eq!(
+        catalog.count_rechecks(&connection, 99).await.unwrap(),
+        1,
+        "a doubt from during the run stays"
+    );
     assert_eq!(catalog.purge_tombstones(&connection, at(100)).await.unwrap(), 1);
     let stale = catalog.apply(&connection, &[("k", &claims[0])], NOW).await.unwrap();
     assert_eq!(stale[0].outcome, Outcome::Stale, "the watermark stands in for the tombstone");
