@@ -154,11 +154,9 @@ def differences(s3, catalog, bucket, prefix="", seconds=0.0):
     the event's time stands in for the date, and the storage class is not known. So dates may be
     `seconds` apart, and only with 0 must the storage class be there.
     """
-    found = list(compare_versions(listed_versions(s3, bucket, prefix), catalog_versions(catalog, bucket, prefix), seconds))
-    objects, shown = listed_objects(s3, bucket, prefix), catalog_objects(catalog, bucket, prefix)
-    for key in sorted(objects.keys() | shown.keys()):
-        if objects.get(key) != shown.get(key):
-            found.append(f"{key!r} in objects: S3 says {objects.get(key)}, the catalog {shown.get(key)}")
+    versions = listed_versions(s3, bucket, prefix), catalog_versions(catalog, bucket, prefix)
+    objects = listed_objects(s3, bucket, prefix), catalog_objects(catalog, bucket, prefix)
+    found = [*compare_versions(*versions, seconds), *compare_objects(*objects)]
     return [f"{bucket}: {each}" for each in found]
 
 
@@ -166,14 +164,21 @@ def compare_versions(listed, catalogued, seconds=0.0):
     """Yields a sentence for each difference."""
     for key, version_id in sorted(listed.keys() | catalogued.keys()):
         ours, theirs = catalogued.get((key, version_id)), listed.get((key, version_id))
-        name = f"{key!r} version {version_id}"
+        name = f"{key!r} version {version_id}:"
         if ours is None:
-            yield f"{name} is not in the catalog"
+            yield f"{name} not in the catalog"
         elif theirs is None:
-            yield f"{name} is in the catalog only"
+            yield f"{name} in the catalog only"
         else:
             for field in unlike(ours, theirs, seconds):
                 yield f"{name} {field}: S3 says {getattr(theirs, field)}, the catalog {getattr(ours, field)}"
+
+
+def compare_objects(listed, shown):
+    """The same for what a plain listing shows."""
+    for key in sorted(listed.keys() | shown.keys()):
+        if listed.get(key) != shown.get(key):
+            yield f"{key!r} among the objects: S3 says {listed.get(key)}, the catalog {shown.get(key)}"
 
 
 def unlike(ours, theirs, seconds):
