@@ -89,7 +89,7 @@ impl Call {
         let cause = innermost_ours(error);
         let at = endpoint.as_deref().unwrap_or("the endpoint");
         if is_credentials(cause.as_deref()) {
-            self.report(Kind::Credentials, "no credentials were found".to_owned(), None, cause)
+            self.report(Kind::Credentials, "no credentials could be had".to_owned(), None, cause)
         } else if is_unreachable {
             self.report(Kind::Unreachable, format!("no answer from {at}"), endpoint.as_deref(), cause)
         } else {
@@ -225,4 +225,71 @@ fn is_credentials(cause: Option<&(dyn Error + Send + Sync + 'static)>) -> bool {
 /// The error and its sources, the innermost last.
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_credential_types::provider::future;
+    use aws_sdk_s3::config::{ProvideCredentials, SharedCredentialsProvider};
+
+    use super::*;
+    use crate::aws;
+    use crate::aws::scripted::Server;
+    use crate::bucket::Bucket as _;
+    use crate::bucket::s3::Bucket;
+
+    #[tokio::test]
+    async fn silence_names_the_endpoint() {
+        let server = Server::start([]).await;
+        let bucket = Bucket::new("genomics", aws::s3(&server.config().await));
+        let fault = bucket.versioning().await.unwrap_err();
+        assert_eq!(fault.kind, Kind::Unreachable);
+        assert_eq!(
+            fault.to_string(),
+            format!("ask for the versioning of \"genomics\": no answer from {}", server.url)
+        );
+        let causes: Vec<_> = chain(fault.source().unwrap()).map(ToString::to_string).collect();
+        assert!(causes.last().unwrap().contains("refused"), "{causes:?}");
+        assert_eq!(causes.iter().collect::<std::collections::HashSet<_>>().len(), causes.len(), "{causes:?}");
+    }
+
+    #[tokio::test]
+    async fn missing_credentials_are_no_network_fault() {
+        let server = Server::start([]).await;
+        let nobody = SharedCredentialsProvider::new(Nobody);
+        let config = server.config().await.into_builder().credentials_provider(nobody).build();
+        let fault = Bucket::new("b", aws::s3(&config)).list("", None).await.unwrap_err();
+        assert_eq!((fault.kind, fault.answer.as_str()), (Kind::Credentials, "no credentials could be had"));
+    }
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    impl ProvideCredentials for Nobody {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            let error = CredentialsError::not_loaded("nobody");
+            future::ProvideCredentials::ready(Err(error))
+        }
+    }
+
+    #[test]
+    fn an_unknown_code_is_judged_by_its_status() {
+        for (code, status, expected) in [
+            ("AWS.SimpleQueueService.NonExistentQueue", 400, Kind::Absent),
+            ("KMS.AccessDeniedException", 400, Kind::Denied),
+            ("RequestTimeTooSkewed", 403, Kind::Credentials),
+            ("IllegalLocationConstraintException", 400, Kind::WrongRegion),
+            ("Novel", 400, Kind::Other),
+            ("Novel", 502, Kind::Throttled),
+            ("", 301, Kind::WrongRegion),
+            ("", 403, Kind::Denied),
+            ("", 429, Kind::Throttled),
+            ("", 501, Kind::Unsupported),
+        ] {
+            assert_eq!(kind(code, status), expected, "{code} {status}");
+        }
+    }
 }

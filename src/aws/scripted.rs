@@ -45,6 +45,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(answers: impl IntoIterator<Item = String>) -> Self {
+        Self::start_slow(Duration::ZERO, answers).await
+    }
+
+    /// A server that rests for `pause` between the head and the body of each answer.
+    pub(crate) async fn start_slow(pause: Duration, answers: impl IntoIterator<Item = String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -54,7 +59,10 @@ impl Server {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let request = read_request(&mut stream).await;
                 log.lock().unwrap().push(request);
-                stream.write_all(answer.as_bytes()).await.unwrap();
+                let (head, body) = answer.split_at(answer.find("\r\n\r\n").unwrap() + 4);
+                stream.write_all(head.as_bytes()).await.unwrap();
+                tokio::time::sleep(pause).await;
+                stream.write_all(body.as_bytes()).await.unwrap();
             }
         });
         Self { url, asked }

@@ -34,8 +34,10 @@ pub fn parse(body: &[u8]) -> Result<Listing, Malformed> {
     if let Some(root) = xml.child()?
         && root.local_name().as_ref() != "ListVersionsResult"
     {
-        let name = String::from_utf8_lossy(root.local_name().as_ref().as_bytes()).into_owned();
-        return Err(Malformed::new(format!("the answer is a <{name}>, not a list of versions")));
+        return Err(Malformed::new(format!(
+            "the answer is a <{}>, not a list of versions",
+            root.local_name().as_ref()
+        )));
     }
     let mut draft = Draft::default();
     while let Some(start) = xml.child()? {

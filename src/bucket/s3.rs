@@ -238,10 +238,13 @@ mod tests {
     #[tokio::test]
     async fn the_window_lies_around_the_date_of_the_answer() {
         let date = "Date: Mon, 20 Jul 2026 10:00:00 GMT\r\n";
-        let (_server, bucket) = serve([answer_with(200, date, &listing(END))]).await;
+        let pause = Duration::from_millis(100);
+        let server = Server::start_slow(pause, [answer_with(200, date, &listing(END))]).await;
+        let bucket = Bucket::new("genomics", crate::aws::s3(&server.config().await));
         let window = bucket.list("", None).await.unwrap().window;
         let width = window.to.distance(window.from);
-        assert!(width >= Duration::from_secs(2) && width < Duration::from_secs(10), "{width:?}");
+        let shortest = (Duration::from_secs(1) + pause) * 2;
+        assert!(width >= shortest && width < shortest * 4, "{width:?}");
         assert_eq!((window.from.as_micros() + window.to.as_micros()) / 2, 1_784_541_600_000_000);
     }
 
@@ -257,6 +260,14 @@ mod tests {
         let (server, bucket) = serve(answers).await;
         bucket.list("", None).await.unwrap();
         assert_eq!(server.asked().len(), 5);
+    }
+
+    #[tokio::test]
+    async fn an_error_in_an_answer_of_200_is_an_error() {
+        let answers = vec![answer(200, &error("SlowDown")); crate::aws::ATTEMPTS_MAX as usize];
+        let (_server, bucket) = serve(answers).await;
+        let fault = bucket.list("", None).await.unwrap_err();
+        assert_eq!((fault.kind, fault.answer.as_str()), (Kind::Throttled, "SlowDown: because"));
     }
 
     #[tokio::test]
@@ -306,40 +317,6 @@ mod tests {
         let (_server, bucket) = serve([answer_with(403, told, &error("AccessDenied"))]).await;
         let fault = bucket.list("", None).await.unwrap_err();
         assert_eq!(fault.source().unwrap().to_string(), "request id R1");
-    }
-
-    #[tokio::test]
-    async fn silence_names_the_endpoint() {
-        let (server, bucket) = serve([]).await;
-        let fault = bucket.versioning().await.unwrap_err();
-        assert_eq!(fault.kind, Kind::Unreachable);
-        assert_eq!(
-            fault.to_string(),
-            format!("ask for the versioning of \"genomics\": no answer from {}", server.url)
-        );
-        assert!(fault.source().is_some());
-    }
-
-    #[tokio::test]
-    async fn missing_credentials_are_no_network_fault() {
-        let server = Server::start([]).await;
-        let nobody = aws_sdk_s3::config::SharedCredentialsProvider::new(Nobody);
-        let config = server.config().await.into_builder().credentials_provider(nobody).build();
-        let fault = Bucket::new("b", crate::aws::s3(&config)).list("", None).await.unwrap_err();
-        assert_eq!((fault.kind, fault.answer.as_str()), (Kind::Credentials, "no credentials were found"));
-    }
-
-    #[derive(Debug)]
-    struct Nobody;
-
-    impl aws_sdk_s3::config::ProvideCredentials for Nobody {
-        fn provide_credentials<'a>(&'a self) -> aws_credential_types::provider::future::ProvideCredentials<'a>
-        where
-            Self: 'a,
-        {
-            let error = aws_credential_types::provider::error::CredentialsError::not_loaded("nobody");
-            aws_credential_types::provider::future::ProvideCredentials::ready(Err(error))
-        }
     }
 
     #[tokio::test]
