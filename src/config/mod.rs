@@ -4,8 +4,8 @@
 //! first `[[bucket]]`, and adds it where there is none. An empty text unsets a key. Everything
 //! that is wrong is reported at once, and before anything is bound or connected.
 //!
-//! `serde` would stop at the first mistake, so sections are read key by key: [`section::Section`]
-//! notes a mistake, stands in for the value, and goes on.
+//! `serde` would stop at the first mistake, so sections are read key by key: `Section` notes
+//! a mistake, stands in for the value, and goes on.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -124,7 +124,8 @@ impl<'a> Section<'a> {
 
     /// A text where an empty one is the same as none, so that the environment can unset a key.
     pub(super) fn optional(&mut self, key: &str) -> Option<String> {
-        self.text(key).filter(|text| !text.is_empty())
+        let text = self.text(key)?;
+        if text.is_empty() { self.default(key) } else { Some(text) }
     }
 
     /// A whole number within a range.
@@ -173,14 +174,17 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// A value of any simple type, as text: the environment knows no other.
+    /// A value of any simple type, as text: the environment knows no other. An empty one is none.
     pub(super) fn scalar(&mut self, key: &str) -> Option<String> {
         match self.values.get(key).map(|value| &value.kind) {
             Some(ValueKind::Table(_) | ValueKind::Array(_) | ValueKind::Nil) => {
                 self.mistake(key, "must be a single value");
                 None
             }
-            Some(kind) => Some(kind.to_string()),
+            Some(kind) => match kind.to_string() {
+                empty if empty.is_empty() => self.default(key),
+                text => Some(text),
+            },
             None => self.default(key),
         }
     }

@@ -33,7 +33,7 @@ pub struct Admin {
 
 impl Admin {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
-        let text = section.optional("listen");
+        let text = section.text("listen").filter(|text| !text.is_empty());
         let listen = text.and_then(|text| {
             text.parse()
                 .inspect_err(|_| {
@@ -69,7 +69,7 @@ pub enum LogFormat {
 
 impl Log {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
-        let format = match section.text("format").as_deref() {
+        let format = match section.optional("format").as_deref() {
             Some("json") => LogFormat::Json,
             Some("text") | None => LogFormat::Text,
             Some(other) => {
@@ -77,7 +77,7 @@ impl Log {
                 LogFormat::Text
             }
         };
-        let filter = section.text("filter").unwrap_or_default();
+        let filter = section.optional("filter").unwrap_or_default();
         if let Err(error) = EnvFilter::builder().parse(&filter) {
             section.mistake(
                 "filter",

@@ -6,6 +6,8 @@ use super::*;
 
 const URL: &str = "[database]\nurl = 'postgres://u:s3cret@h/d'\n";
 
+const KNOWN: &str = "[database], [aws], [admin], [log], [ingest], [merge], [recheck], [reconcile], [shutdown], [[queue]], [[bucket]]";
+
 /// What is wrong with this, below a valid `[database]`.
 fn check(toml: &str, variables: &[(&str, &str)], expected: &[&str]) {
     let errors = parsed(&format!("{URL}{toml}"), variables).unwrap_err();
@@ -34,8 +36,8 @@ fn every_mistake_is_reported_at_once() {
          [extra]",
         &[("STOCKTAKE_BUCKET__1__RECONCILE_EVERY", "daily"), ("STOCKTAKE_BUKET__0__NAME", "c")],
         &[
-            "STOCKTAKE_BUKET__0__NAME: unknown section; known: [database], [aws], [admin], [log], [ingest], [merge], [recheck], [reconcile], [shutdown], [[queue]], [[bucket]]",
-            "extra: unknown section; known: [database], [aws], [admin], [log], [ingest], [merge], [recheck], [reconcile], [shutdown], [[queue]], [[bucket]]",
+            &format!("STOCKTAKE_BUKET__0__NAME: unknown section; known: {KNOWN}"),
+            &format!("extra: unknown section; known: {KNOWN}"),
             "database.max_connections: must be a whole number from 1 to 1000, not \"0\"",
             "database.connect_timeout: must be a duration from 100ms to 10m such as \"90s\" or \"1h 30m\", not \"10\"",
             "admin.listen: must be an IP address and a port such as \"127.0.0.1:9464\", or \"\" for none, not \"localhost:9464\"",
@@ -59,6 +61,15 @@ fn the_shape_is_checked() {
         &[],
         &["bucket: must be a list of tables: open each entry with [[bucket]]"],
     );
+    check(
+        "[log]\nfilter = 'info,stocktake=loud'",
+        &[],
+        &[
+            "log.filter: must be directives such as \"info,stocktake=debug\": error parsing level filter: expected one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5",
+        ],
+    );
+    check("[Aws]", &[], &[&format!("Aws: unknown section; known: {KNOWN}")]);
+    check("[[bucket]]\nname = 'abc'\nprefix.a = 1", &[], &["bucket[0].prefix: must be text, in quotes"]);
     check("[aws]\nregion = 5", &[], &["aws.region: must be text, in quotes"]);
     check("[ingest]\nworkers = [1]", &[], &["ingest.workers: must be a single value"]);
     check(
@@ -102,9 +113,31 @@ fn variables_are_checked() {
     );
     check(
         "",
+        &[("STOCKTAKE_", "x"), ("STOCKTAKE_BUCKET__-1__NAME", "abc"), ("STOCKTAKE_LOG__", "x")],
+        &[
+            &format!("STOCKTAKE_: unknown section; known: {KNOWN}"),
+            "STOCKTAKE_BUCKET__-1__NAME: entries are numbered from 0 to 999: STOCKTAKE_BUCKET__0__…",
+            "STOCKTAKE_LOG__: unknown key \"\"; known in [log]: format, filter",
+        ],
+    );
+    check(
+        "",
         &[("STOCKTAKE_BUCKET__1__NAME", "abc")],
         &[
             "bucket[0]: is not set: entries are numbered from 0 without gaps",
+            "bucket[0].name: is required: set it in the file, or as STOCKTAKE_BUCKET__0__NAME",
+        ],
+    );
+}
+
+#[test]
+fn what_is_required_is_not_empty() {
+    check(
+        "[[queue]]\nurl = ''\n[[bucket]]\nname = ''",
+        &[("STOCKTAKE_DATABASE__URL", "")],
+        &[
+            "database.url: is required: set it in the file, or as STOCKTAKE_DATABASE__URL (set by STOCKTAKE_DATABASE__URL)",
+            "queue[0].url: is required: set it in the file, or as STOCKTAKE_QUEUE__0__URL",
             "bucket[0].name: is required: set it in the file, or as STOCKTAKE_BUCKET__0__NAME",
         ],
     );

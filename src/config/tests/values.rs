@@ -50,6 +50,9 @@ fn the_environment_wins_key_by_key() {
         &[
             ("STOCKTAKE_DATABASE__URL", "postgres://h/e"),
             ("STOCKTAKE_BUCKET__0__PREFIX", ""),
+            ("STOCKTAKE_BUCKET__0__TRUST_SEQUENCERS", ""),
+            ("STOCKTAKE_BUCKET__0__RECONCILE_EVERY", ""),
+            ("STOCKTAKE_INGEST__WORKERS", ""),
             ("STOCKTAKE_AWS__REGION", ""),
         ],
     )
@@ -58,6 +61,9 @@ fn the_environment_wins_key_by_key() {
     assert_eq!(config.database.max_connections, 7);
     assert_eq!(config.aws.region, None);
     assert_eq!(config.buckets[0].prefix, "");
+    assert!(config.buckets[0].trust_sequencers);
+    assert_eq!(config.buckets[0].reconcile_every, Some(24 * HOUR));
+    assert_eq!(config.ingest.workers, 2);
     assert_eq!(config.buckets[0].name, "abc");
     assert_eq!(config.buckets.len(), 2);
     assert_eq!(config.warnings(), ["queue: none is configured, so changes are only found by listing"]);
