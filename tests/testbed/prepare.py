@@ -90,7 +90,8 @@ def postgres():
 
 def once(folder, requirements, product, build):
     """Builds `folder` unless it was built from these requirements, by this Python."""
-    version = f"{sys.executable} {sys.version} {folder} ".encode()
+    # The Python that venvs are made of: the same, whether asked from inside of one or not.
+    version = f"{sys.base_prefix} {sys.version} {folder} ".encode()
     key = hashlib.sha256(version + requirements.read_bytes()).hexdigest()
     stamp = folder / "stamp"
     with locked(folder.with_suffix(".lock")):
@@ -148,6 +149,8 @@ def download(package, scratch):
     # A new machine has no package lists yet. They are the machine's: ours go elsewhere.
     lists = ["-o", f"Dir::State::Lists={scratch}/lists", "-o", f"Dir::Cache={scratch}/cache"]
     if not works("apt-get", *fetch, folder=scratch):
+        for folder in ("lists", "cache/archives"):
+            Path(scratch, folder, "partial").mkdir(parents=True)
         works("apt-get", *lists, "update", folder=scratch)
         works("apt-get", *lists, *fetch, folder=scratch)
     return next(iter(glob.glob(f"{scratch}/{package}_*.deb")), None)

@@ -51,8 +51,12 @@ def start(bed, auth):
 
 def run(command, environment):
     """The command's exit status. Whatever it left running in its group is ended."""
+    def detach():
+        os.setpgrp()
+        servers.die_with_parent(signal.SIGTERM)
+
     try:
-        process = subprocess.Popen(command, env=environment, preexec_fn=os.setpgrp)
+        process = subprocess.Popen(command, env=environment, preexec_fn=detach)
     except OSError as error:
         raise prepare.Unprepared(f"{command[0]} cannot be run: {error.strerror}") from error
     try:
