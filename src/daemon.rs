@@ -131,7 +131,6 @@ async fn start_loops(
             catalog: catalog.clone(),
             connection: Arc::clone(connection),
             concurrency: config.recheck.concurrency,
-            limit: config.recheck.limit,
             health: health.clone(),
             clock,
         };

@@ -28,7 +28,7 @@ pub use repair::{Effect, Repaired, Sighting};
 pub use retry::{Trouble, trouble};
 pub use rows::{Held, Place};
 pub use runs::{Counts, LastRun, Run};
-pub use status::{BucketStatus, ProblemStatus, RunStatus, Status};
+pub use status::{BucketStatus, Levels, ProblemStatus, RunStatus, Status};
 
 /// The schema, embedded: `serve` and `migrate` bring it up to date. What was applied is noted
 /// beside it, in `catalog.migrations`.
@@ -68,14 +68,6 @@ impl Catalog {
     /// When Postgres is away, or refuses, or the schema is newer than this program.
     pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
         MIGRATOR.run(&self.pool).await
-    }
-
-    /// Whether Postgres answers.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub async fn ping(&self) -> Result<(), sqlx::Error> {
-        sqlx::query("select 1").execute(&self.pool).await.map(drop)
     }
 }
 

@@ -21,6 +21,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// The first pause after a run or a look that failed; it doubles up to [`PAUSE_MAX`].
 const PAUSE_FIRST: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_secs(600);
+/// The least time between runs that start because too many keys are in doubt: a busy bucket raises
+/// doubts while a run goes on, and must not be listed without end for it.
+const FLOOD_EVERY: Duration = Duration::from_secs(3600);
 /// How often a run that waits for the backlog looks whether it is gone.
 const BACKLOG_POLL: Duration = Duration::from_secs(5);
 
@@ -105,7 +108,8 @@ impl<B: Bucket> Keeper<B> {
         let rest = until_due(last, self.schedule.every, (self.clock)());
         let limit = self.schedule.recheck_limit;
         let doubts = catalog.count_rechecks(connection, limit).await.map_err(postgres("count the doubts"))?;
-        if !rest.is_zero() && doubts <= limit {
+        let is_flooded = doubts > limit && until_due(last, FLOOD_EVERY, (self.clock)()).is_zero();
+        if !rest.is_zero() && !is_flooded {
             return Ok(rest.min(LOOK_EVERY));
         }
         if last.completed.is_some() {
