@@ -153,13 +153,11 @@ impl Catalog {
             }
             sqlx::query(
                 "delete from catalog.rechecks
-                 where bucket = $1 and starts_with(key, $2) and ticket <= $3
-                   and (settle_after is null or settle_after < $4)",
+                 where bucket = $1 and starts_with(key, $2) and ticket <= $3",
             )
             .bind(&connection.bucket)
             .bind(&run.prefix)
             .bind(run.ticket)
-            .bind(date(window.from))
             .execute(&mut *transaction)
             .await?;
             sqlx::query(
