@@ -72,6 +72,7 @@ async fn prepare_once(
     migrate: bool,
     clock: Clock,
 ) -> anyhow::Result<()> {
+    catalog.reach().await?;
     if migrate {
         catalog.migrate().await.context("bring the database schema up to date")?;
     }
@@ -108,8 +109,10 @@ pub(crate) async fn database(catalog: Catalog, health: Health, clock: Clock, shu
                 }
             }
             Err(error) => {
-                if health.problem(Subject::Database, error.to_string(), REMEDY, clock()) {
-                    tracing::warn!(remedy = REMEDY, %error, "database does not answer");
+                let Some(reached) = shutdown.run_until_cancelled(catalog.reach()).await else { return };
+                let error = reached.err().unwrap_or(error.into());
+                if health.problem(Subject::Database, format!("{error:#}"), REMEDY, clock()) {
+                    tracing::warn!(remedy = REMEDY, "database does not answer: {error:#}");
                 }
             }
         }

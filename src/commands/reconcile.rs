@@ -33,7 +33,7 @@ pub(super) async fn reconcile(
     config.require_buckets()?;
     let chosen = choose(config, options)?;
     let shutdown = until_signalled()?;
-    let catalog = wiring::catalog(config)?;
+    let catalog = super::catalog(config).await?;
     let effect = if options.dry_run { Effect::Rehearse } else { Effect::Keep };
     let mut clients = Clients::default();
     let mut done = Vec::new();
