@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{Catalog, Connection};
+use crate::chain::chain;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::health::Health;
@@ -44,7 +45,7 @@ pub async fn serve(
         let admin = admin::serve(listener, health.clone(), metrics.clone(), shutdown.clone());
         tasks.spawn(async move {
             if let Err(error) = admin.await {
-                tracing::error!("{error:#}");
+                tracing::error!("{}", chain(error.as_ref()));
             }
             "admin endpoint"
         });

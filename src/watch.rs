@@ -10,6 +10,7 @@ use sqlx::migrate::MigrateError;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{Catalog, Connection, Trouble, trouble};
+use crate::chain::chain;
 use crate::clock::Clock;
 use crate::health::{Health, Subject};
 use crate::metrics;
@@ -55,7 +56,7 @@ pub(crate) async fn prepare(
         if !passes(&error) {
             return Err(error);
         }
-        let message = format!("{error:#}");
+        let message = chain(error.as_ref());
         if health.problem(Subject::Database, &message, REMEDY, clock()) {
             tracing::warn!(remedy = REMEDY, "database is not ready: {message}");
         }
@@ -111,8 +112,9 @@ pub(crate) async fn database(catalog: Catalog, health: Health, clock: Clock, shu
             Err(error) => {
                 let Some(reached) = shutdown.run_until_cancelled(catalog.reach()).await else { return };
                 let error = reached.err().unwrap_or(error.into());
-                if health.problem(Subject::Database, format!("{error:#}"), REMEDY, clock()) {
-                    tracing::warn!(remedy = REMEDY, "database does not answer: {error:#}");
+                let message = chain(error.as_ref());
+                if health.problem(Subject::Database, &message, REMEDY, clock()) {
+                    tracing::warn!(remedy = REMEDY, "database does not answer: {message}");
                 }
             }
         }

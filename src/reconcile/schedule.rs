@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Trouble, run};
 use crate::bucket::Bucket;
 use crate::catalog::{Catalog, Connection, Effect, LastRun};
+use crate::chain::chain;
 use crate::clock::Clock;
 use crate::fault::{Fault, Kind};
 use crate::health::Health;
@@ -150,7 +151,7 @@ impl<B: Bucket> Keeper<B> {
     fn tell(&self, trouble: Trouble) {
         let remedy = trouble.remedy().to_owned();
         let Connection { bucket, prefix, .. } = &*self.connection;
-        let message = format!("{:#}", anyhow::Error::new(trouble));
+        let message = chain(&trouble);
         if self.health.problem(self.connection.subject(), &message, &remedy, (self.clock)()) {
             tracing::warn!(bucket, prefix, remedy, "bucket is not kept true: {message}");
         }
