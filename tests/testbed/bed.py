@@ -11,7 +11,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import boto3
 import pg8000.native
 from botocore.config import Config
-
 from servers import REGION
 
 FAMILIES = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"]
