@@ -148,8 +148,11 @@ async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static s
 /// that goes on without it would look well and not be.
 async fn watch_over(tasks: &mut JoinSet<&'static str>, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let Some(ended) = shutdown.run_until_cancelled(tasks.join_next()).await else { return Ok(()) };
+    // A loop may be quicker to hear of the end than we are.
+    let is_told = shutdown.is_cancelled();
     shutdown.cancel();
     match ended {
+        Some(Ok(_)) if is_told => Ok(()),
         Some(Ok(name)) => bail!("the {name} ended by itself"),
         Some(Err(error)) => Err(error).context("run a loop"),
         None => Ok(()),
@@ -167,5 +170,32 @@ async fn drain(mut tasks: JoinSet<&'static str>, grace: Duration) {
     };
     if tokio::time::timeout(grace, finish).await.is_err() {
         tracing::warn!("left work in hand undone after {grace:?}: its messages come again by themselves");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One loop that has ended, watched over by somebody who did not look before.
+    async fn ended(shutdown: &CancellationToken) -> anyhow::Result<()> {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async { "loop" });
+        tokio::task::yield_now().await;
+        watch_over(&mut tasks, shutdown).await
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_ends_by_itself_ends_the_daemon() {
+        let shutdown = CancellationToken::new();
+        assert_eq!(ended(&shutdown).await.unwrap_err().to_string(), "the loop ended by itself");
+        assert!(shutdown.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_was_told_to_end_may_be_the_first_to_do_so() {
+        let shutdown = CancellationToken::new();
+        shutdown.cancel();
+        ended(&shutdown).await.unwrap();
     }
 }
