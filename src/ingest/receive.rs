@@ -1,17 +1,20 @@
 //! Takes messages from a queue, reads them, and hands each record to the worker of its key.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::message::{Message, Return};
 use super::{Plant, Work};
 use crate::catalog::{Connection, Quarantined};
+use crate::fault::Fault;
 use crate::health::Subject;
 use crate::metrics;
 use crate::notification::{self, Body, Record};
@@ -19,6 +22,8 @@ use crate::queue::{Delivery, Queue};
 
 /// How long a receive waits for messages: the longest SQS knows, so an idle queue costs least.
 const WAIT: Duration = Duration::from_secs(20);
+/// How soon a queue that has messages gives them.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// The first pause after a receive or a write that failed; it doubles up to [`PAUSE_MAX`].
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -37,15 +42,13 @@ pub(super) struct Receiver<Q> {
 }
 
 impl<Q: Queue> Receiver<Q> {
-    /// Receives until told to stop. Only the wait is cut short; what was received is handed on.
+    /// Receives until told to stop. What was received is handed on.
     pub(super) async fn receive(self, shutdown: CancellationToken) -> &'static str {
         let subject = Subject::Queue(self.name.to_string());
         let mut pause = PAUSE_FIRST;
-        loop {
+        while !shutdown.is_cancelled() {
             let asked_at = (self.plant.clock)();
-            let Some(received) = shutdown.run_until_cancelled(self.queue.receive(WAIT)).await else {
-                return "queue receiver";
-            };
+            let Some(received) = self.wait(&shutdown).await else { break };
             match received {
                 Ok(deliveries) => {
                     self.plant.health.ok(subject.clone());
@@ -64,6 +67,19 @@ impl<Q: Queue> Receiver<Q> {
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
             }
+        }
+        "queue receiver"
+    }
+
+    /// Waits for messages. Told to stop, it still takes an answer that may be under way, because its
+    /// messages would stay invisible and be in nobody's hands. A queue that has kept silent for
+    /// longer than that has none.
+    async fn wait(&self, shutdown: &CancellationToken) -> Option<Result<Vec<Delivery>, Fault>> {
+        let asked = Instant::now();
+        let mut answer = pin!(self.queue.receive(WAIT));
+        match shutdown.run_until_cancelled(answer.as_mut()).await {
+            Some(received) => Some(received),
+            None => tokio::time::timeout(ANSWER_MAX.saturating_sub(asked.elapsed()), answer).await.ok(),
         }
     }
 
