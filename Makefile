@@ -17,7 +17,7 @@ demo-stop: ## stop what `make demo KEEP=1` left running
 
 # One bed for all of it: the emulator's own test, then every test of the crate.
 test: ## run all tests; ARGS="--test it name" is handed to cargo test
-	@$(TESTBED)/run -- $(SHELL) $(.SHELLFLAGS) '"$$STOCKTAKE_TEST_PYTHON" -B $(TESTBED)/test_shim.py; cargo test --locked $(ARGS)'
+	@$(TESTBED)/run -- $(SHELL) $(.SHELLFLAGS) '"$$TESTBED_PYTHON" -B $(TESTBED)/test_shim.py; cargo test --locked $(ARGS)'
 
 lint: ## formatting, clippy and the documentation, with warnings as errors
 	cargo fmt --check

@@ -9,7 +9,8 @@
 //!
 //! Everything between two steps is bounded, so that a slow database holds the receivers back.
 //! When told to stop, the receivers stop first; what they hold then is committed and acknowledged
-//! step by step, because each step ends when the one before it has.
+//! step by step, because each step ends when the one before it has. What cannot be committed before
+//! time is up is given back.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -68,6 +69,15 @@ struct Work {
     message: Arc<Message>,
 }
 
+/// How the steps are told to end.
+#[derive(Clone, Debug, Default)]
+pub struct Ending {
+    /// Receive no more; commit what is in hand.
+    pub stop: CancellationToken,
+    /// Commit no more: there is just time to give back what is in hand.
+    pub give_back: CancellationToken,
+}
+
 /// What all steps share.
 #[derive(Clone)]
 pub struct Plant {
@@ -83,23 +93,23 @@ pub struct Plant {
     pub health: Health,
     /// Our own clock.
     pub clock: Clock,
+    /// How they are told to end.
+    pub ending: Ending,
 }
 
 /// Starts the steps for `queues`, each with its number of receivers. They end by themselves some
-/// time after `shutdown`, once what they hold is committed or given back.
+/// time after they are told to stop, once what they hold is committed or given back.
 pub fn start<Q: Queue>(
     plant: &Plant,
     queues: Vec<(String, Arc<Q>, usize)>,
     settings: Settings,
-    shutdown: &CancellationToken,
     tasks: &mut JoinSet<&'static str>,
 ) {
     let mut workers = Vec::new();
     for _ in 0..settings.workers.max(1) {
         let (sender, receiver) = mpsc::channel(settings.batch_records * WAITING_BATCHES);
         workers.push(sender);
-        let (plant, shutdown) = (plant.clone(), shutdown.clone());
-        tasks.spawn(work::work(plant, receiver, settings, shutdown));
+        tasks.spawn(work::work(plant.clone(), receiver, settings));
     }
     let bytes = Arc::new(Semaphore::new(BYTES_IN_HAND_MAX as usize));
     for (name, queue, receivers) in queues {
@@ -118,7 +128,7 @@ pub fn start<Q: Queue>(
                 bytes: Arc::clone(&bytes),
                 in_hand: Arc::clone(&in_hand),
             };
-            tasks.spawn(receiver.receive(shutdown.clone()));
+            tasks.spawn(receiver.receive());
         }
     }
 }

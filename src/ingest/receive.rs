@@ -1,17 +1,20 @@
 //! Takes messages from a queue, reads them, and hands each record to the worker of its key.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::message::{Message, Return};
-use super::{Plant, Work};
+use super::{Ending, Plant, Work};
 use crate::catalog::{Connection, Quarantined};
+use crate::fault::Fault;
 use crate::health::Subject;
 use crate::metrics;
 use crate::notification::{self, Body, Record};
@@ -19,6 +22,8 @@ use crate::queue::{Delivery, Queue};
 
 /// How long a receive waits for messages: the longest SQS knows, so an idle queue costs least.
 const WAIT: Duration = Duration::from_secs(20);
+/// How soon a queue that has messages gives them.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// The first pause after a receive or a write that failed; it doubles up to [`PAUSE_MAX`].
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -37,22 +42,21 @@ pub(super) struct Receiver<Q> {
 }
 
 impl<Q: Queue> Receiver<Q> {
-    /// Receives until told to stop. Only the wait is cut short; what was received is handed on.
-    pub(super) async fn receive(self, shutdown: CancellationToken) -> &'static str {
+    /// Receives until told to stop. What was received is handed on.
+    pub(super) async fn receive(self) -> &'static str {
         let subject = Subject::Queue(self.name.to_string());
         let mut pause = PAUSE_FIRST;
-        loop {
+        let stop = self.plant.ending.stop.clone();
+        while !stop.is_cancelled() {
             let asked_at = (self.plant.clock)();
-            let Some(received) = shutdown.run_until_cancelled(self.queue.receive(WAIT)).await else {
-                return "queue receiver";
-            };
+            let Some(received) = self.wait(&stop).await else { break };
             match received {
                 Ok(deliveries) => {
                     self.plant.health.ok(subject.clone());
                     pause = PAUSE_FIRST;
                     self.note(&deliveries, asked_at);
                     for delivery in deliveries {
-                        self.take(delivery, &shutdown).await;
+                        self.take(delivery).await;
                     }
                 }
                 Err(fault) => {
@@ -60,10 +64,23 @@ impl<Q: Queue> Receiver<Q> {
                     if self.plant.health.problem(subject.clone(), fault.to_string(), &fault.remedy, now) {
                         tracing::warn!(queue = %self.name, remedy = fault.remedy, "cannot receive: {fault}");
                     }
-                    shutdown.run_until_cancelled(tokio::time::sleep(pause)).await;
+                    stop.run_until_cancelled(tokio::time::sleep(pause)).await;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
             }
+        }
+        "queue receiver"
+    }
+
+    /// Waits for messages. Told to stop, it still takes an answer that may be under way, because its
+    /// messages would stay invisible and be in nobody's hands. A queue that has kept silent for
+    /// longer than that has none.
+    async fn wait(&self, stop: &CancellationToken) -> Option<Result<Vec<Delivery>, Fault>> {
+        let asked = Instant::now();
+        let mut answer = pin!(self.queue.receive(WAIT));
+        match stop.run_until_cancelled(answer.as_mut()).await {
+            Some(received) => Some(received),
+            None => tokio::time::timeout(ANSWER_MAX.saturating_sub(asked.elapsed()), answer).await.ok(),
         }
     }
 
@@ -79,7 +96,7 @@ impl<Q: Queue> Receiver<Q> {
         }
     }
 
-    async fn take(&self, delivery: Delivery, shutdown: &CancellationToken) {
+    async fn take(&self, delivery: Delivery) {
         let permits = u32::try_from(delivery.body.len()).unwrap_or(u32::MAX).min(super::BYTES_IN_HAND_MAX);
         // Closed never: the semaphore lives as long as its receivers.
         let room = Arc::clone(&self.bytes).acquire_many_owned(permits).await.ok();
@@ -96,10 +113,8 @@ impl<Q: Queue> Receiver<Q> {
                 metrics::messages(&self.name, "records").increment(1);
                 for (place, record) in (1..).zip(records) {
                     match record {
-                        Ok(record) => self.hand_on(record, place, &message, shutdown).await,
-                        Err(unreadable) => {
-                            self.set_aside(&message, place, unreadable.as_str(), shutdown).await
-                        }
+                        Ok(record) => self.hand_on(record, place, &message).await,
+                        Err(unreadable) => self.set_aside(&message, place, unreadable.as_str()).await,
                     }
                 }
             }
@@ -109,21 +124,15 @@ impl<Q: Queue> Receiver<Q> {
             }
             Body::Undecodable(reason) => {
                 metrics::messages(&self.name, "undecodable").increment(1);
-                self.set_aside(&message, 0, &reason, shutdown).await;
+                self.set_aside(&message, 0, &reason).await;
             }
         }
     }
 
     /// Hands a record to the worker of its key. What is nobody's business is counted and done.
-    async fn hand_on(
-        &self,
-        record: Record,
-        place: i32,
-        message: &Arc<Message>,
-        shutdown: &CancellationToken,
-    ) {
+    async fn hand_on(&self, record: Record, place: i32, message: &Arc<Message>) {
         if let Err(unstorable) = record.storable() {
-            return self.set_aside(message, place, &unstorable.to_string(), shutdown).await;
+            return self.set_aside(message, place, &unstorable.to_string()).await;
         }
         let Some(connection) = connection_of(&self.plant.connections, &record.bucket, &record.key) else {
             metrics::events(metrics::NO_BUCKET, record.kind.as_str(), "ignored").increment(1);
@@ -149,7 +158,8 @@ impl<Q: Queue> Receiver<Q> {
     }
 
     /// Puts a message, or one record of it, into quarantine. While Postgres is away it waits.
-    async fn set_aside(&self, message: &Message, record: i32, reason: &str, shutdown: &CancellationToken) {
+    async fn set_aside(&self, message: &Message, record: i32, reason: &str) {
+        let Ending { stop, give_back } = &self.plant.ending;
         let item = Quarantined {
             queue: &self.name,
             message_id: &message.id,
@@ -160,9 +170,14 @@ impl<Q: Queue> Receiver<Q> {
         };
         tracing::warn!(queue = %self.name, message_id = message.id, record, reason, "set aside in catalog.quarantine");
         let mut pause = PAUSE_FIRST;
-        while let Err(error) = self.plant.catalog.quarantine(&item, (self.plant.clock)()).await {
-            tracing::warn!(queue = %self.name, %error, "quarantine a message");
-            if shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+        loop {
+            let keep = self.plant.catalog.quarantine(&item, (self.plant.clock)());
+            match give_back.run_until_cancelled(keep).await {
+                None => return message.failed().await,
+                Some(Ok(())) => break,
+                Some(Err(error)) => tracing::warn!(queue = %self.name, %error, "quarantine a message"),
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return message.failed().await;
             }
             pause = (pause * 2).min(PAUSE_MAX);

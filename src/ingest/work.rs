@@ -8,9 +8,8 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use super::{Plant, Settings, Work};
+use super::{Ending, Plant, Settings, Work};
 use crate::catalog::{Connection, Quarantined, Trouble, trouble};
 use crate::metrics;
 use crate::model::{Claim, Verdict};
@@ -24,7 +23,6 @@ pub(super) async fn work(
     plant: Plant,
     mut waiting: mpsc::Receiver<Work>,
     settings: Settings,
-    shutdown: CancellationToken,
 ) -> &'static str {
     let mut batch = Vec::with_capacity(settings.batch_records);
     while waiting.recv_many(&mut batch, settings.batch_records).await > 0 {
@@ -34,7 +32,7 @@ pub(super) async fn work(
             by_connection.entry(name).or_default().push(work);
         }
         for works in by_connection.into_values() {
-            apply(&plant, works, settings.patience, &shutdown).await;
+            apply(&plant, works, settings.patience).await;
         }
     }
     "ingest worker"
@@ -42,7 +40,8 @@ pub(super) async fn work(
 
 /// Applies a batch of one connection. One that Postgres does not take is halved until the
 /// record that it does not take stands alone, and that one is set aside.
-async fn apply(plant: &Plant, batch: Vec<Work>, patience: Duration, shutdown: &CancellationToken) {
+async fn apply(plant: &Plant, batch: Vec<Work>, patience: Duration) {
+    let Ending { stop, give_back } = &plant.ending;
     let deadline = Instant::now() + patience;
     let mut pause = PAUSE_FIRST;
     let mut batches = vec![batch];
@@ -50,14 +49,20 @@ async fn apply(plant: &Plant, batch: Vec<Work>, patience: Duration, shutdown: &C
         let Some(connection) = batch.first().map(|work| Arc::clone(&work.connection)) else { continue };
         let claims: Vec<(&str, &Claim)> = batch.iter().map(|work| (work.key.as_str(), &work.claim)).collect();
         let began = Instant::now();
-        let error = match plant.catalog.apply(&connection, &claims, (plant.clock)()).await {
-            Ok(verdicts) => {
+        let apply = plant.catalog.apply(&connection, &claims, (plant.clock)());
+        let error = match give_back.run_until_cancelled(apply).await {
+            // Perhaps it was just being committed: then it comes again, and changes nothing.
+            None => {
+                fail(batch).await;
+                continue;
+            }
+            Some(Ok(verdicts)) => {
                 metrics::batch_records().record(batch.len() as f64);
                 metrics::commit().record(began.elapsed());
                 finish(plant, &connection, batch, &verdicts).await;
                 continue;
             }
-            Err(error) => error,
+            Some(Err(error)) => error,
         };
         match trouble(&error) {
             Trouble::Race | Trouble::Unfit if batch.len() > 1 => {
@@ -71,9 +76,8 @@ async fn apply(plant: &Plant, batch: Vec<Work>, patience: Duration, shutdown: &C
             }
             Trouble::Race | Trouble::Away | Trouble::Other => {
                 tracing::warn!(bucket = connection.bucket, records = batch.len(), %error, "commit a batch");
-                let is_over = Instant::now() > deadline || shutdown.is_cancelled();
-                let is_cut =
-                    is_over || shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none();
+                let is_over = Instant::now() > deadline || stop.is_cancelled();
+                let is_cut = is_over || stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none();
                 pause = (pause * 2).min(PAUSE_MAX);
                 if is_cut {
                     fail(batch).await;

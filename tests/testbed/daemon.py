@@ -32,8 +32,8 @@ reconcile_every = "24h"
 
 
 def build():
-    """The path of the debug binary; $STOCKTAKE_BIN, if that is given, is used as it is."""
-    given = os.environ.get("STOCKTAKE_BIN")
+    """The path of the debug binary; $TESTBED_BIN, if that is given, is used as it is."""
+    given = os.environ.get("TESTBED_BIN")
     if given:
         return Path(given)
     cargo = servers.program("cargo", "cargo, or install Rust from rustup")
@@ -54,7 +54,7 @@ class Daemon:
         self.folder = folder
         self.config = folder / "stocktake.toml"
         self.log_file = folder / "stocktake.log"
-        self.environment = {**operator_environment(), **servers.aws_environment(endpoint)}
+        self.environment = {**servers.clean_environment(), **servers.aws_environment(endpoint)}
         self.server = None
         listen = f"{servers.HOST}:{servers.free_port()}"
         self.admin = f"http://{listen}"
@@ -88,9 +88,3 @@ class Daemon:
 
     def log(self):
         return self.server.tail() if self.server else ""
-
-
-def operator_environment():
-    """Ours, without anything that would be read as configuration."""
-    clean = servers.clean_environment()
-    return {name: value for name, value in clean.items() if not name.startswith("STOCKTAKE_")}

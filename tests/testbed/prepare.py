@@ -27,7 +27,7 @@ class Unprepared(Exception):
 
 def home():
     """The folder that holds everything the test bed makes."""
-    chosen = os.environ.get("STOCKTAKE_TESTBED")
+    chosen = os.environ.get("TESTBED_HOME")
     if chosen:
         folder = Path(chosen).absolute()
     elif os.geteuid() == 0:
@@ -40,11 +40,11 @@ def home():
     try:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
-        raise Unprepared(f"{folder} cannot be made ({error}). Set STOCKTAKE_TESTBED to a folder that can.") from error
+        raise Unprepared(f"{folder} cannot be made ({error}). Set TESTBED_HOME to a folder that can.") from error
     # Programs are run from here, and anybody can make a folder in /var/tmp.
     made = folder.lstat()
     if not stat.S_ISDIR(made.st_mode) or made.st_uid != os.geteuid():
-        raise Unprepared(f"{folder} belongs to somebody else. Set STOCKTAKE_TESTBED to a folder of your own.")
+        raise Unprepared(f"{folder} belongs to somebody else. Set TESTBED_HOME to a folder of your own.")
     return folder
 
 

@@ -34,8 +34,8 @@ def start(bed, auth):
     environment = {
         **servers.clean_environment(),
         **servers.aws_environment(endpoint),
-        "STOCKTAKE_TEST_ENDPOINT": endpoint,
-        "STOCKTAKE_TEST_PYTHON": sys.executable,
+        "TESTBED_ENDPOINT": endpoint,
+        "TESTBED_PYTHON": sys.executable,
     }
     # A database that is given is used as it is.
     url = os.environ.get("DATABASE_URL")

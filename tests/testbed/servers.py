@@ -51,7 +51,7 @@ def aws_environment(endpoint):
 
 def clean_environment():
     """Ours without anything that would configure an AWS client or Stocktake itself."""
-    foreign = re.compile(r"AWS_|STOCKTAKE_(?!TEST)")
+    foreign = re.compile(r"AWS_|STOCKTAKE_")
     return {name: value for name, value in os.environ.items() if not foreign.match(name)}
 
 
@@ -172,7 +172,7 @@ def postgres(folder, settings=()):
             raise Unprepared(
                 f"{programs}/initdb failed:\n{initdb.tail()}\n"
                 "As root it runs as nobody, who must be able to pass through every folder above it and above "
-                f"{folder} (STOCKTAKE_TESTBED chooses another)."
+                f"{folder} (TESTBED_HOME chooses another)."
             )
     finally:
         initdb.stop()

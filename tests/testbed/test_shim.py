@@ -9,7 +9,7 @@ import uuid
 
 import bed
 
-ENDPOINT = os.environ.get("STOCKTAKE_TEST_ENDPOINT")
+ENDPOINT = os.environ.get("TESTBED_ENDPOINT")
 SECONDS_TO_ARRIVE = 5
 
 
