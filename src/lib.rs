@@ -1,7 +1,24 @@
 //! Stocktake keeps a Postgres catalog of S3 buckets true.
 
+pub mod admin;
+pub mod aws;
 pub mod bucket;
+pub mod catalog;
+pub mod chain;
+pub mod cli;
 pub mod clock;
+pub mod commands;
+pub mod config;
+pub mod daemon;
 pub mod fault;
+pub mod health;
+pub mod ingest;
+pub mod metrics;
 pub mod model;
+pub mod notification;
 pub mod queue;
+pub mod recheck;
+pub mod reconcile;
+pub mod telemetry;
+mod watch;
+mod wiring;

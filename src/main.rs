@@ -1,3 +1,22 @@
-//! The `stocktake` binary.
+//! The `stocktake` binary: reads the command line and says by its exit code how it went.
 
-fn main() {}
+use std::process::ExitCode;
+
+use stocktake::cli::{self, Exit};
+use stocktake::{chain::chain, clock, commands, config};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = match cli::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(exit) => return exit.into(),
+    };
+    match commands::run(cli, clock::now).await {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("stocktake: {}", chain(error.as_ref()));
+            let is_config = error.downcast_ref::<config::Errors>().is_some();
+            if is_config { Exit::Config.into() } else { Exit::Failed.into() }
+        }
+    }
+}

@@ -7,6 +7,7 @@ use crate::fault::Fault;
 use crate::model::{Listed, VersionId, Window};
 
 pub mod listing;
+mod reader;
 pub mod s3;
 
 /// The most entries S3 puts on a page

@@ -100,6 +100,11 @@ impl<L, R> Join<L, R> {
         self.held.is_ended = true;
     }
 
+    /// The next key of the listing, where it is there already.
+    pub fn next_listed(&self) -> Option<&L> {
+        self.listed.waiting.front().map(|(_, listed)| listed)
+    }
+
     /// Takes the next step. Each key comes out once.
     pub fn step(&mut self) -> Step<L, R> {
         let order = match (self.listed.waiting.front(), self.held.waiting.front()) {

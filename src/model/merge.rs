@@ -48,6 +48,18 @@ pub enum Outcome {
     Doubt,
 }
 
+impl Outcome {
+    /// The word in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Duplicate => "duplicate",
+            Self::Stale => "stale",
+            Self::Doubt => "doubt",
+        }
+    }
+}
+
 /// What became of a claim, and whether the key is to be listed again. A claim that was applied
 /// may leave a doubt, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,6 +12,10 @@ pub mod sqs;
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>).
 pub const BATCH_MAX: usize = 10;
 
+/// The longest SQS waits for messages
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html>).
+pub const WAIT_MAX: Duration = Duration::from_secs(20);
+
 /// One message in our hands until it is acknowledged, released, or its visibility ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {

@@ -1,0 +1,32 @@
+# `make` says what there is to do.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.PHONY: help demo demo-stop test lint fmt clean
+
+TESTBED := tests/testbed
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+demo: ## mirror real buckets into a real Postgres, before your eyes; KEEP=1 leaves it running
+	@python=$$($(TESTBED)/setup); exec "$$python" -B $(TESTBED)/demo.py $(if $(filter-out 0,$(KEEP)),--keep)
+
+demo-stop: ## stop what `make demo KEEP=1` left running
+	@python=$$($(TESTBED)/setup); exec "$$python" -B $(TESTBED)/demo.py --stop
+
+# One bed for all of it: the emulator's own test, then every test of the crate.
+test: ## run all tests; ARGS="--test it name" is handed to cargo test
+	@$(TESTBED)/run -- $(SHELL) $(.SHELLFLAGS) '"$$TESTBED_PYTHON" -B $(TESTBED)/test_shim.py; cargo test --locked $(ARGS)'
+
+lint: ## formatting, clippy and the documentation, with warnings as errors
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --locked
+
+fmt: ## format the code
+	cargo fmt
+
+clean: ## remove what was built and the test bed's folder
+	@$(TESTBED)/setup --remove
+	cargo clean

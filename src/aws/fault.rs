@@ -1,0 +1,295 @@
+//! Turns what the SDK says of a failed call into a [`Fault`].
+
+use std::error::Error;
+use std::fmt;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::error::ErrorMetadata;
+
+use super::Watch;
+use super::xml::Malformed;
+use crate::fault::{Fault, Kind};
+
+/// A call, in the words of an operator.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    /// What is being done to what: `list versions of "genomics"`.
+    pub(crate) action: String,
+    /// What a policy calls doing it: `s3:ListBucketVersions`.
+    pub(crate) permission: &'static str,
+    /// What a policy calls what it is done to, or near enough: `arn:aws:s3:::genomics`.
+    pub(crate) resource: String,
+}
+
+impl Call {
+    /// An answer came, and is of no use.
+    pub(crate) fn malformed(&self, malformed: &Malformed) -> Fault {
+        self.report(Kind::Malformed, malformed.to_string(), None, None)
+    }
+
+    /// The SDK gave up.
+    pub(crate) fn fault<E>(&self, error: SdkError<E, HttpResponse>, watch: &Watch) -> Fault
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        match error.raw_response() {
+            Some(response) => self.answered(&error, response),
+            None => self.unanswered(error, watch),
+        }
+    }
+
+    fn answered<E>(&self, error: &SdkError<E, HttpResponse>, response: &HttpResponse) -> Fault
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let header = |name| response.headers().get(name);
+        let request = header("x-amz-request-id").or_else(|| header("x-amzn-requestid"));
+        let source = request.map(|id| Box::new(RequestId(id.to_owned())) as Box<_>);
+        let cause = error.source();
+        if let Some(malformed) = cause.and_then(|cause| cause.downcast_ref::<Malformed>()) {
+            return Fault { source, ..self.malformed(malformed) };
+        }
+        // Errors inside an answer of 200 come as the cause of an unreadable response.
+        let metadata = match error.as_service_error() {
+            Some(error) => Some(error.meta()),
+            None => cause.and_then(|cause| cause.downcast_ref::<ErrorMetadata>()),
+        };
+        let status = response.status();
+        let Some(metadata) = metadata.filter(|metadata| metadata.code().is_some() || !status.is_success())
+        else {
+            let innermost = cause.and_then(|cause| chain(cause).last());
+            let answer = innermost.map_or("no reason".to_owned(), ToString::to_string);
+            let kind = if error.as_service_error().is_some() { Kind::Malformed } else { Kind::Unreachable };
+            return self.report(kind, format!("the answer cannot be read: {answer}"), None, source);
+        };
+        let status = status.as_u16();
+        let answer = match (metadata.code(), metadata.message()) {
+            (Some(code), Some(message)) => format!("{code}: {message}"),
+            (Some(text), None) | (None, Some(text)) => text.to_owned(),
+            // As to requests for the head of something.
+            (None, None) => format!("HTTP status {status}"),
+        };
+        let region = header("x-amz-bucket-region").or_else(|| metadata.extra("Region"));
+        self.report(kind(metadata.code().unwrap_or_default(), status), answer, region, source)
+    }
+
+    fn unanswered<E>(&self, error: SdkError<E, HttpResponse>, watch: &Watch) -> Fault
+    where
+        E: Error + Send + Sync + 'static,
+    {
+        let endpoint = watch.endpoint();
+        let is_unreachable = match &error {
+            SdkError::TimeoutError(_) => true,
+            SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_timeout(),
+            _ => false,
+        };
+        let cause = innermost_ours(error);
+        let at = endpoint.as_deref().unwrap_or("the endpoint");
+        if is_credentials(cause.as_deref()) {
+            self.report(Kind::Credentials, "no credentials could be had".to_owned(), None, cause)
+        } else if is_unreachable {
+            self.report(Kind::Unreachable, format!("no answer from {at}"), endpoint.as_deref(), cause)
+        } else {
+            self.report(Kind::Other, "the request could not be made".to_owned(), None, cause)
+        }
+    }
+
+    /// `told` is what helps the remedy: the right region, or the endpoint that is silent.
+    fn report(
+        &self,
+        kind: Kind,
+        answer: String,
+        told: Option<&str>,
+        source: Option<Box<dyn Error + Send + Sync>>,
+    ) -> Fault {
+        let Self { action, permission, resource } = self;
+        let remedy = match (kind, told) {
+            (Kind::Denied, _) if answer.to_ascii_lowercase().starts_with("kms") => {
+                format!("allow kms:Decrypt on the key that encrypts {resource}")
+            }
+            (Kind::Denied, _) => format!("allow {permission} on {resource}"),
+            (Kind::Absent, _) => {
+                format!("check that {resource} exists in this account and region, and the endpoint")
+            }
+            (Kind::WrongRegion, Some(region)) => format!("set the region of {resource} to {region:?}"),
+            (Kind::WrongRegion, None) => format!("set the region that {resource} is in"),
+            (Kind::Credentials, _) => "check the credentials in the environment, profile or instance, \
+                the role to take on, and this machine's clock"
+                .to_owned(),
+            (Kind::Throttled, _) => {
+                "wait, it is tried again; if it stays, ask less often or look at the service's health"
+                    .to_owned()
+            }
+            (Kind::Unreachable, Some(endpoint)) => {
+                format!("check network, proxy, DNS and TLS between here and {endpoint}")
+            }
+            (Kind::Unreachable, None) => "check the network; it is tried again".to_owned(),
+            (Kind::Unsupported, _) => format!("use a store that has the call behind {permission}"),
+            (Kind::Malformed, _) => {
+                "check that the endpoint is that of an S3 store and not of a proxy before it".to_owned()
+            }
+            (Kind::Other, _) => "check the region, the endpoint and the name; else report this".to_owned(),
+        };
+        Fault { action: action.clone(), kind, answer, remedy, source }
+    }
+}
+
+/// What AWS asks for when one turns to its support.
+#[derive(Debug)]
+struct RequestId(String);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "request id {}", self.0)
+    }
+}
+
+impl Error for RequestId {}
+
+/// Sorts an error by its code (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>,
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html>), and
+/// where the code is strange or missing by the status.
+fn kind(code: &str, status: u16) -> Kind {
+    match code.rsplit('.').next().unwrap_or_default() {
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "AllAccessDisabled"
+        | "KmsAccessDenied"
+        | "KmsDisabled"
+        | "KmsInvalidState"
+        | "KmsNotFound"
+        | "KmsOptInRequired" => Kind::Denied,
+        "NoSuchBucket" | "NonExistentQueue" | "QueueDoesNotExist" => Kind::Absent,
+        "PermanentRedirect"
+        | "TemporaryRedirect"
+        | "Redirect"
+        | "AuthorizationHeaderMalformed"
+        | "IllegalLocationConstraintException" => Kind::WrongRegion,
+        "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InvalidAccessKeyId"
+        | "InvalidClientTokenId"
+        | "InvalidSecurity"
+        | "InvalidToken"
+        | "MissingAuthenticationToken"
+        | "NotSignedUp"
+        | "RequestExpired"
+        | "RequestTimeTooSkewed"
+        | "SignatureDoesNotMatch"
+        | "TokenRefreshRequired"
+        | "UnrecognizedClientException" => Kind::Credentials,
+        "InternalError"
+        | "InternalFailure"
+        | "KmsThrottled"
+        | "OverLimit"
+        | "RequestLimitExceeded"
+        | "RequestThrottled"
+        | "RequestTimeout"
+        | "ServiceUnavailable"
+        | "SlowDown"
+        | "Throttling"
+        | "ThrottlingException"
+        | "TooManyRequestsException" => Kind::Throttled,
+        "MethodNotAllowed" | "NotImplemented" | "UnsupportedOperation" => Kind::Unsupported,
+        _ => match status {
+            300..=399 => Kind::WrongRegion,
+            401 => Kind::Credentials,
+            403 => Kind::Denied,
+            404 => Kind::Absent,
+            405 | 501 => Kind::Unsupported,
+            429 | 500.. => Kind::Throttled,
+            _ => Kind::Other,
+        },
+    }
+}
+
+/// The source below the SDK's own wrappings, which say no more than we do.
+fn innermost_ours<E>(error: SdkError<E, HttpResponse>) -> Option<Box<dyn Error + Send + Sync>>
+where
+    E: Error + Send + Sync + 'static,
+{
+    let source = error.into_source().ok()?;
+    Some(match source.downcast::<ConnectorError>() {
+        Ok(connector) => connector.into_source(),
+        Err(source) => source,
+    })
+}
+
+fn is_credentials(cause: Option<&(dyn Error + Send + Sync + 'static)>) -> bool {
+    cause.is_some_and(|cause| chain(cause).any(|error| error.is::<CredentialsError>()))
+}
+
+/// The error and its sources, the innermost last.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_credential_types::provider::future;
+    use aws_sdk_s3::config::{ProvideCredentials, SharedCredentialsProvider};
+
+    use super::*;
+    use crate::aws;
+    use crate::aws::scripted::Server;
+    use crate::bucket::Bucket as _;
+    use crate::bucket::s3::Bucket;
+
+    #[tokio::test]
+    async fn silence_names_the_endpoint() {
+        let server = Server::start([]).await;
+        let bucket = Bucket::new("genomics", aws::s3(&server.config().await));
+        let fault = bucket.versioning().await.unwrap_err();
+        assert_eq!(fault.kind, Kind::Unreachable);
+        assert_eq!(
+            fault.to_string(),
+            format!("ask for the versioning of \"genomics\": no answer from {}", server.url)
+        );
+        let causes: Vec<_> = chain(fault.source().unwrap()).map(ToString::to_string).collect();
+        assert!(causes.last().unwrap().contains("refused"), "{causes:?}");
+        assert_eq!(causes.iter().collect::<std::collections::HashSet<_>>().len(), causes.len(), "{causes:?}");
+    }
+
+    #[tokio::test]
+    async fn missing_credentials_are_no_network_fault() {
+        let server = Server::start([]).await;
+        let nobody = SharedCredentialsProvider::new(Nobody);
+        let config = server.config().await.into_builder().credentials_provider(nobody).build();
+        let fault = Bucket::new("b", aws::s3(&config)).list("", None).await.unwrap_err();
+        assert_eq!((fault.kind, fault.answer.as_str()), (Kind::Credentials, "no credentials could be had"));
+    }
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    impl ProvideCredentials for Nobody {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            let error = CredentialsError::not_loaded("nobody");
+            future::ProvideCredentials::ready(Err(error))
+        }
+    }
+
+    #[test]
+    fn an_unknown_code_is_judged_by_its_status() {
+        for (code, status, expected) in [
+            ("AWS.SimpleQueueService.NonExistentQueue", 400, Kind::Absent),
+            ("KMS.AccessDeniedException", 400, Kind::Denied),
+            ("RequestTimeTooSkewed", 403, Kind::Credentials),
+            ("IllegalLocationConstraintException", 400, Kind::WrongRegion),
+            ("Novel", 400, Kind::Other),
+            ("Novel", 502, Kind::Throttled),
+            ("", 301, Kind::WrongRegion),
+            ("", 403, Kind::Denied),
+            ("", 429, Kind::Throttled),
+            ("", 501, Kind::Unsupported),
+        ] {
+            assert_eq!(kind(code, status), expected, "{code} {status}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Watches a call: where it went, and between which moments of S3's clock it was answered.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+};
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use tokio::time::Instant;
+
+use super::xml::Malformed;
+use crate::model::{Timestamp, Window};
+
+/// `Date` headers are whole seconds
+/// (<https://www.rfc-editor.org/rfc/rfc9110.html#name-date-time-formats>): what really was the
+/// time is up to that much later.
+const DATE_GRAIN: Duration = Duration::from_secs(1);
+
+/// An interceptor that remembers the last attempt of one call.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watch(Arc<Mutex<Attempt>>);
+
+#[derive(Debug, Default)]
+struct Attempt {
+    endpoint: Option<String>,
+    sent: Option<Instant>,
+    took: Duration,
+    date: Option<String>,
+}
+
+impl Watch {
+    /// The window that holds the moment of the last answer. S3 dated the answer and made it
+    /// between our sending the request and having the body, so both moments are at most that
+    /// far apart; our own clock plays no part.
+    ///
+    /// # Errors
+    ///
+    /// When the answer had no `Date`, or one that cannot be read.
+    pub(crate) fn window(&self) -> Result<Window, Malformed> {
+        let attempt = self.attempt();
+        let Some(date) = &attempt.date else {
+            return Err(Malformed::new("the answer has no date header, so nobody can say when it was true"));
+        };
+        let date = parse_date(date)
+            .ok_or_else(|| Malformed::new(format!("the date header {date:?} cannot be read as a date")))?;
+        Ok(Window::around(date, attempt.took + DATE_GRAIN))
+    }
+
+    /// Where the last request went, as `scheme://host:port`.
+    pub(crate) fn endpoint(&self) -> Option<String> {
+        self.attempt().endpoint.clone()
+    }
+
+    fn attempt(&self) -> MutexGuard<'_, Attempt> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for Watch {
+    fn name(&self) -> &'static str {
+        "Watch"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let endpoint = url::Url::parse(context.request().uri()).ok();
+        *self.attempt() = Attempt {
+            endpoint: endpoint.map(|url| url.origin().ascii_serialization()),
+            sent: Some(Instant::now()),
+            ..Attempt::default()
+        };
+        Ok(())
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let mut attempt = self.attempt();
+        attempt.took = attempt.sent.map(|sent| sent.elapsed()).unwrap_or_default();
+        attempt.date = context.response().headers().get("date").map(str::to_owned);
+        Ok(())
+    }
+}
+
+fn parse_date(text: &str) -> Option<Timestamp> {
+    let since_epoch = httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i64::try_from(since_epoch.as_micros()).ok().map(Timestamp::from_micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(date: Option<&str>) -> Result<Window, String> {
+        let took = Duration::from_millis(250);
+        let attempt = Attempt { took, date: date.map(str::to_owned), ..Attempt::default() };
+        Watch(Arc::new(Mutex::new(attempt))).window().map_err(|malformed| malformed.to_string())
+    }
+
+    #[test]
+    fn the_window_is_the_date_and_what_the_call_took_and_the_grain() {
+        let from = Timestamp::from_micros(1_784_541_598_750_000);
+        let to = Timestamp::from_micros(1_784_541_601_250_000);
+        assert_eq!(window(Some("Mon, 20 Jul 2026 10:00:00 GMT")), Ok(Window { from, to }));
+    }
+
+    #[test]
+    fn an_answer_without_a_date_is_refused() {
+        assert!(window(None).unwrap_err().contains("no date header"));
+        assert!(window(Some("yesterday")).unwrap_err().contains("\"yesterday\""));
+    }
+}

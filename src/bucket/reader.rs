@@ -1,0 +1,75 @@
+//! Puts our own reader of version listings in the place of the SDK's, and leaves signing,
+//! credentials, endpoints and retries to the SDK.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_s3::operation::list_object_versions::{ListObjectVersionsError, ListObjectVersionsOutput};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeSerializationInterceptorContextRef, Error, Output,
+};
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorError};
+use aws_smithy_runtime_api::client::ser_de::{DeserializeResponse, SharedResponseDeserializer};
+use aws_smithy_types::config_bag::ConfigBag;
+
+use super::listing::{self, Listing};
+use crate::aws::xml;
+
+/// For one call of `ListObjectVersions`: an interceptor that installs itself as the reader of the
+/// response. The SDK demands its own type of output, so what was read waits here.
+#[derive(Clone, Debug, Default)]
+pub(super) struct VersionReader(Arc<Mutex<Option<Listing>>>);
+
+impl VersionReader {
+    /// What was read, once.
+    pub(super) fn take(&self) -> Option<Listing> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for VersionReader {
+    fn name(&self) -> &'static str {
+        "VersionReader"
+    }
+
+    fn read_before_execution(
+        &self,
+        _context: &BeforeSerializationInterceptorContextRef<'_>,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        // The state of interceptors lies above the layer that the operation's own reader is in.
+        config.interceptor_state().store_put(SharedResponseDeserializer::new(self.clone()));
+        Ok(())
+    }
+}
+
+impl DeserializeResponse for VersionReader {
+    fn deserialize_nonstreaming_with_config(
+        &self,
+        response: &HttpResponse,
+        _config: &ConfigBag,
+    ) -> Result<Output, OrchestratorError<Error>> {
+        let body = response.body().bytes().unwrap_or_default();
+        if !response.status().is_success() {
+            // As the SDK does it, so that its classifiers find code and status.
+            let answer = xml::error_answer(body).unwrap_or_default();
+            let error = ListObjectVersionsError::generic(answer);
+            return Err(OrchestratorError::operation(Error::erase(error)));
+        }
+        match listing::parse(body) {
+            Ok(listing) => {
+                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(listing);
+                Ok(Output::erase(ListObjectVersionsOutput::builder().build()))
+            }
+            // S3 may say 200 and then think of an error or break off
+            // (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html>).
+            // Faults of the response are tried again, whatever their code.
+            Err(malformed) => Err(OrchestratorError::response(match xml::error_answer(body) {
+                Some(answer) => answer.into(),
+                None => malformed.into(),
+            })),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Configured buckets, and what happened in them last.
+
+use sqlx::{FromRow, PgConnection};
+use time::OffsetDateTime;
+
+use super::rows::date;
+use super::{Catalog, Terms};
+use crate::bucket::Versioning;
+use crate::health::Subject;
+use crate::model::{Horizon, Timestamp, Window};
+
+/// One bucket, or what is below a prefix of it, that is kept in the catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// The bucket's name.
+    pub bucket: String,
+    /// Only keys that begin with this; the empty prefix is the whole bucket.
+    pub prefix: String,
+    /// How its claims and observations are merged.
+    pub terms: Terms,
+}
+
+impl Connection {
+    /// What it is called where its health is told.
+    pub fn subject(&self) -> Subject {
+        Subject::Bucket { name: self.bucket.clone(), prefix: self.prefix.clone() }
+    }
+}
+
+#[derive(FromRow)]
+struct HorizonRow {
+    watermark_from: Option<OffsetDateTime>,
+    watermark_to: Option<OffsetDateTime>,
+    run_started: Option<OffsetDateTime>,
+}
+
+impl HorizonRow {
+    fn horizon(self, terms: Terms) -> Horizon {
+        let watermark = self.watermark_from.zip(self.watermark_to);
+        terms.horizon(
+            watermark.map(|(from, to)| Window { from: from.into(), to: to.into() }),
+            self.run_started.map(Timestamp::from),
+        )
+    }
+}
+
+/// How firmly a transaction holds the row of its connection.
+pub(super) enum Hold {
+    /// With other batches, but not with the start or the end of a run.
+    Shared,
+    /// Alone: waits for the batches in flight, and later ones wait for it.
+    Alone,
+}
+
+/// Takes the connection's row until the transaction ends, and reads what is known of the bucket.
+pub(super) async fn hold(
+    transaction: &mut PgConnection,
+    connection: &Connection,
+    hold: Hold,
+) -> Result<Horizon, sqlx::Error> {
+    let statement = match hold {
+        Hold::Shared => {
+            "select watermark_from, watermark_to, run_started from catalog.connections
+             where bucket = $1 and prefix = $2 for share"
+        }
+        Hold::Alone => {
+            "select watermark_from, watermark_to, run_started from catalog.connections
+             where bucket = $1 and prefix = $2 for update"
+        }
+    };
+    let row: HorizonRow = sqlx::query_as(statement)
+        .bind(&connection.bucket)
+        .bind(&connection.prefix)
+        .fetch_one(transaction)
+        .await?;
+    Ok(row.horizon(connection.terms))
+}
+
+impl Catalog {
+    /// Makes room for a bucket: its row and its partition. Does nothing where they are.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn connect(&self, connection: &Connection, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+        let mut transaction = self.pool.begin().await?;
+        // Replicas that start together would both make the partition.
+        sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
+            .bind(&connection.bucket)
+            .execute(&mut *transaction)
+            .await?;
+        let is_new = sqlx::query(
+            "insert into catalog.connections (bucket, prefix, connected_at) values ($1, $2, $3) on conflict do nothing",
+        )
+        .bind(&connection.bucket)
+        .bind(&connection.prefix)
+        .bind(now)
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected()
+            == 1;
+        if is_new {
+            sqlx::query("insert into catalog.activity (bucket, prefix) values ($1, $2)")
+                .bind(&connection.bucket)
+                .bind(&connection.prefix)
+                .execute(&mut *transaction)
+                .await?;
+            sqlx::query(
+                "select catalog.add_partition($1)
+                 where (select count(*) from catalog.connections where bucket = $1) = 1",
+            )
+            .bind(&connection.bucket)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await
+    }
+
+    /// Notes where a bucket is and whether it keeps versions.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn describe(
+        &self,
+        connection: &Connection,
+        region: &str,
+        versioning: Versioning,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "update catalog.connections set region = $3, versioning = $4
+             where bucket = $1 and prefix = $2 and (region, versioning) is distinct from ($3, $4)",
+        )
+        .bind(&connection.bucket)
+        .bind(&connection.prefix)
+        .bind(region)
+        .bind(versioning.as_str())
+        .execute(&self.pool)
+        .await
+        .map(drop)
+    }
+
+    /// Notes the time of the latest event and when the queues were last seen empty. Never moves
+    /// back, so several daemons may tell what each of them knows.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn note_activity(
+        &self,
+        connection: &Connection,
+        last_event: Option<Timestamp>,
+        caught_up: Option<OffsetDateTime>,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "update catalog.activity
+             set last_event_at = greatest(last_event_at, $3), caught_up_at = greatest(caught_up_at, $4)
+             where bucket = $1 and prefix = $2",
+        )
+        .bind(&connection.bucket)
+        .bind(&connection.prefix)
+        .bind(last_event.map(date))
+        .bind(caught_up)
+        .execute(&self.pool)
+        .await
+        .map(drop)
+    }
+}

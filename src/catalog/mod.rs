@@ -1,0 +1,117 @@
+//! The edge to Postgres. Every statement of the daemon is below this folder.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use anyhow::Context;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool};
+
+use crate::model::{Horizon, Timestamp, Window};
+
+mod apply;
+mod connections;
+mod problems;
+mod quarantine;
+mod rechecks;
+mod repair;
+mod retry;
+mod rows;
+mod runs;
+mod status;
+mod write;
+
+pub use connections::Connection;
+pub use quarantine::Quarantined;
+pub use rechecks::{Ask, Recheck};
+pub use repair::{Effect, Repaired, Sighting};
+pub use retry::{Trouble, trouble};
+pub use rows::{Held, Place};
+pub use runs::{Counts, LastRun, Run};
+pub use status::{BucketStatus, Levels, ProblemStatus, RunStatus, Status};
+
+/// The schema, embedded: `serve` and `migrate` bring it up to date. What was applied is noted
+/// beside it, in `catalog.migrations`.
+pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrator = sqlx::migrate!();
+    migrator.dangerous_set_table_name("catalog.migrations");
+    migrator.create_schema("catalog");
+    migrator
+});
+
+/// How long Postgres may take to answer when it is asked whether it is there.
+const REACH_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The catalog in Postgres. Clones share one pool.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    pool: PgPool,
+}
+
+impl Catalog {
+    /// A catalog behind `options`. Connects when first used, so it cannot fail here; each use
+    /// waits up to `patience` for a connection.
+    pub fn new(options: PgConnectOptions, connections_max: u32, patience: Duration) -> Self {
+        let options = options.application_name("stocktake");
+        let pool = PgPoolOptions::new()
+            .max_connections(connections_max)
+            .acquire_timeout(patience)
+            .connect_lazy_with(options);
+        Self { pool }
+    }
+
+    /// A catalog on a pool that is there already.
+    pub const fn on(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// Connects once, past the pool, which tells no more than that it waited in vain.
+    ///
+    /// # Errors
+    /// With where Postgres was looked for, and what it or the network said.
+    pub async fn reach(&self) -> anyhow::Result<()> {
+        let options = self.pool.connect_options();
+        let (host, port, user) = (options.get_host(), options.get_port(), options.get_username());
+        let place = || match (options.get_socket(), options.get_database()) {
+            (Some(socket), database) => {
+                format!("{} (database {:?})", socket.display(), database.unwrap_or(user))
+            }
+            (None, database) => format!("{host}:{port} (database {:?})", database.unwrap_or(user)),
+        };
+        let connection = tokio::time::timeout(REACH_PATIENCE, PgConnection::connect_with(&options)).await;
+        connection
+            .map_err(|_| anyhow::anyhow!("no answer within {REACH_PATIENCE:?}"))
+            .and_then(|connection| Ok(connection?))
+            .with_context(|| format!("connect to Postgres at {} as {user:?}", place()))?
+            .close()
+            .await
+            .context("close a connection to Postgres")
+    }
+
+    /// Brings the schema up to date. Replicas that start together wait for each other.
+    ///
+    /// # Errors
+    /// When Postgres is away, or refuses, or the schema is newer than this program.
+    pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
+        MIGRATOR.run(&self.pool).await
+    }
+}
+
+/// How one bucket's claims and observations are merged: the part of a [`Horizon`] that an
+/// operator sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// How far S3's clocks may disagree.
+    pub margin: Duration,
+    /// Whether sequencers mean anything.
+    pub trust_sequencers: bool,
+    /// How long a key in doubt waits before it is listed.
+    pub recheck_delay: Duration,
+}
+
+impl Terms {
+    const fn horizon(&self, watermark: Option<Window>, run_started: Option<Timestamp>) -> Horizon {
+        Horizon { watermark, run_started, margin: self.margin, trust_sequencers: self.trust_sequencers }
+    }
+}

@@ -1,0 +1,223 @@
+//! Applies observations: what a run or a recheck saw of some keys.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::connections::{Hold, hold};
+use super::rechecks::{Ask, Recheck, ask, strike};
+use super::retry::retry;
+use super::rows::{Stacks, date, load};
+use super::write::write;
+use super::{Catalog, Connection};
+use crate::model::{Drift, Glance, Horizon, Listed, Slot, Stack, State, VersionId, Window};
+
+/// What a listing showed of one key. No entries: the key was not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The key.
+    pub key: String,
+    /// Its versions and markers, newest first.
+    pub listed: Vec<Listed>,
+    /// When that was true, on S3's clock.
+    pub window: Window,
+}
+
+/// What applying sightings came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repaired {
+    /// What was wrong, key by key.
+    pub drift: Vec<(String, VersionId, Drift)>,
+    /// How many keys have to be listed again.
+    pub doubts: usize,
+}
+
+impl Repaired {
+    /// How much drift of each kind.
+    pub fn counts(&self) -> BTreeMap<Drift, i64> {
+        let mut counts = BTreeMap::new();
+        for (_, _, kind) in &self.drift {
+            *counts.entry(*kind).or_default() += 1;
+        }
+        counts
+    }
+}
+
+/// Whether a repair is for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It is committed.
+    Keep,
+    /// It is taken back: only what it would have done is wanted.
+    Rehearse,
+}
+
+impl Catalog {
+    /// Applies what a run saw of keys that looked different: they are read again under lock, judged,
+    /// and put right; the drift goes to the ledger. All or nothing. A rehearsal has no run.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses, or when races are lost again and again.
+    pub async fn repair(
+        &self,
+        connection: &Connection,
+        run_id: Option<i64>,
+        sightings: &[Sighting],
+        effect: Effect,
+        now: OffsetDateTime,
+    ) -> Result<Repaired, sqlx::Error> {
+        retry("repair", || async {
+            let mut transaction = self.pool.begin().await?;
+            let (repaired, asks) =
+                observe(&mut transaction, connection, run_id, sightings, Glance::Run, now).await?;
+            ask(&mut transaction, &connection.bucket, asks, now, connection.terms.recheck_delay).await?;
+            match effect {
+                Effect::Keep => transaction.commit().await?,
+                Effect::Rehearse => transaction.rollback().await?,
+            }
+            Ok(repaired)
+        })
+        .await
+    }
+
+    /// Applies what a recheck saw of its key. If that settled the doubt, the key is struck off the
+    /// queue; if the listing was taken too early for that, the key is due again after `pause`.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses, or when races are lost again and again.
+    pub async fn settle(
+        &self,
+        connection: &Connection,
+        recheck: &Recheck,
+        sighting: &Sighting,
+        pause: Duration,
+        now: OffsetDateTime,
+    ) -> Result<Repaired, sqlx::Error> {
+        let sightings = std::slice::from_ref(sighting);
+        retry("settle", || async {
+            let mut transaction = self.pool.begin().await?;
+            let (repaired, asks) =
+                observe(&mut transaction, connection, recheck.run_id, sightings, Glance::Recheck, now)
+                    .await?;
+            if asks.is_empty() {
+                strike(&mut transaction, recheck).await?;
+            }
+            transaction.commit().await?;
+            if repaired.doubts > 0 {
+                self.put_off_recheck(recheck, None, pause, now).await?;
+            }
+            Ok(repaired)
+        })
+        .await
+    }
+}
+
+async fn observe(
+    transaction: &mut PgConnection,
+    connection: &Connection,
+    run_id: Option<i64>,
+    sightings: &[Sighting],
+    glance: Glance,
+    now: OffsetDateTime,
+) -> Result<(Repaired, Vec<Ask>), sqlx::Error> {
+    let horizon: Horizon = hold(transaction, connection, Hold::Shared).await?;
+    let mut keys: Vec<&str> = sightings.iter().map(|sighting| sighting.key.as_str()).collect();
+    keys.sort_unstable();
+    let before = load(transaction, &connection.bucket, &keys).await?;
+    let mut after = before.clone();
+    let (mut repaired, mut asks) = (Repaired::default(), Vec::new());
+    for sighting in sightings {
+        let stack = after.entry(sighting.key.clone()).or_default();
+        let observation = stack.observe(&sighting.listed, sighting.window, glance, &horizon);
+        repaired.doubts += usize::from(observation.doubt.is_some());
+        asks.extend(observation.doubt.map(|reason| Ask { key: sighting.key.clone(), reason, run_id }));
+        let key = &sighting.key;
+        repaired
+            .drift
+            .extend(observation.drift.into_iter().map(|(version, kind)| (key.clone(), version, kind)));
+    }
+    write(transaction, &connection.bucket, &before, &after, now).await?;
+    if let Some(run_id) = run_id {
+        enter(transaction, connection, run_id, &repaired, &before, &after, now).await?;
+    }
+    Ok((repaired, asks))
+}
+
+/// Enters drift in the ledger and counts it in its run.
+async fn enter(
+    transaction: &mut PgConnection,
+    connection: &Connection,
+    run_id: i64,
+    repaired: &Repaired,
+    before: &Stacks,
+    after: &Stacks,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let counts = repaired.counts();
+    let count = |kind| counts.get(&kind).copied().unwrap_or_default();
+    sqlx::query(
+        "update catalog.reconciliations
+         set missing = missing + $2, stale = stale + $3, ghost = ghost + $4, latest = latest + $5, doubts = doubts + $6
+         where run_id = $1",
+    )
+    .bind(run_id)
+    .bind(count(Drift::Missing))
+    .bind(count(Drift::Stale))
+    .bind(count(Drift::Ghost))
+    .bind(count(Drift::Latest))
+    .bind(i64::try_from(repaired.doubts).unwrap_or(i64::MAX))
+    .execute(&mut *transaction)
+    .await?;
+    let detail = |key: &str, version: &VersionId| {
+        json!({ "before": describe(before.get(key), version), "after": describe(after.get(key), version) })
+            .to_string()
+    };
+    let keys: Vec<&str> = repaired.drift.iter().map(|(key, _, _)| key.as_str()).collect();
+    let versions: Vec<&str> = repaired.drift.iter().map(|(_, version, _)| version.as_str()).collect();
+    let kinds: Vec<&str> = repaired.drift.iter().map(|(_, _, kind)| kind.as_str()).collect();
+    let details: Vec<String> = repaired.drift.iter().map(|(key, version, _)| detail(key, version)).collect();
+    sqlx::query(
+        "insert into catalog.drift (run_id, bucket, found_at, key, version_id, kind, detail)
+         select $1, $2, $3, new.key, new.version_id, new.kind, new.detail::jsonb
+         from unnest($4::text[], $5::text[], $6::text[], $7::text[]) as new (key, version_id, kind, detail)",
+    )
+    .bind(run_id)
+    .bind(&connection.bucket)
+    .bind(now)
+    .bind(keys)
+    .bind(versions)
+    .bind(kinds)
+    .bind(details)
+    .execute(transaction)
+    .await
+    .map(drop)
+}
+
+/// What a stack says of a version, for a person to read. Null where it says nothing.
+fn describe(stack: Option<&Stack>, version: &VersionId) -> Value {
+    let Some((_, slot)) = stack.and_then(|stack| stack.slots().find(|(id, _)| *id == version)) else {
+        return Value::Null;
+    };
+    let is_latest = stack.and_then(Stack::latest) == Some(version);
+    match &slot.state {
+        State::Removed => json!({ "state": "removed" }),
+        State::Marker => {
+            json!({ "state": "marker", "is_latest": is_latest, "last_modified": modified(slot) })
+        }
+        State::Object(content) => json!({
+            "state": "object",
+            "is_latest": is_latest,
+            "last_modified": modified(slot),
+            "etag": content.etag,
+            "size": content.size,
+        }),
+    }
+}
+
+fn modified(slot: &Slot) -> Option<String> {
+    let format = &time::format_description::well_known::Rfc3339;
+    slot.last_modified.and_then(|moment| date(moment).format(format).ok())
+}

@@ -1,0 +1,69 @@
+//! Which errors of Postgres pass, and trying again after a race.
+
+use std::future::Future;
+use std::time::Duration;
+
+use sqlx::Error;
+
+/// How often a transaction that lost a race is tried again before its caller hears of it.
+const RACES_MAX: u32 = 10;
+/// The longest pause before the second attempt; it doubles up to [`PAUSE_MAX`].
+const PAUSE_FIRST: Duration = Duration::from_millis(5);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// What an error of Postgres means for whoever met it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Another transaction was there first. With fresh rows it goes through.
+    Race,
+    /// Postgres is away, full, read-only or shutting down, or lets us in no more. It will be back.
+    Away,
+    /// Postgres will never take this: a NUL in a text, a value out of range.
+    Unfit,
+    /// The schema or a permission is not what this program expects.
+    Other,
+}
+
+/// Tells what an error means, by its SQLSTATE
+/// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+pub fn trouble(error: &Error) -> Trouble {
+    let Error::Database(database) = error else {
+        return match error {
+            Error::Io(_) | Error::Tls(_) | Error::PoolTimedOut | Error::PoolClosed | Error::WorkerCrashed => {
+                Trouble::Away
+            }
+            Error::Encode(_) | Error::Protocol(_) => Trouble::Unfit,
+            _ => Trouble::Other,
+        };
+    };
+    match database.code().as_deref() {
+        Some("23505" | "40001" | "40P01" | "55P03") => Trouble::Race,
+        // Read-only (a standby), and a database that is starting, stopping, or full.
+        Some("25006") => Trouble::Away,
+        Some(code) if ["08", "28", "3D", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => {
+            Trouble::Away
+        }
+        Some(code) if code.starts_with("22") || code.starts_with("54") => Trouble::Unfit,
+        _ => Trouble::Other,
+    }
+}
+
+/// Runs a whole transaction, again as long as it loses races.
+pub(super) async fn retry<T, F>(name: &'static str, transaction: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let mut pause = PAUSE_FIRST;
+    for _ in 1..RACES_MAX {
+        match transaction().await {
+            Err(error) if trouble(&error) == Trouble::Race => {
+                tracing::debug!(transaction = name, %error, "lost a race, trying again");
+                crate::metrics::commit_retries().increment(1);
+            }
+            result => return result,
+        }
+        tokio::time::sleep(pause.mul_f64(fastrand::f64())).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+    transaction().await
+}

@@ -1,0 +1,168 @@
+//! Rows of `catalog.slots`, read back as stacks.
+
+use std::collections::BTreeMap;
+
+use sqlx::{FromRow, PgConnection};
+use time::OffsetDateTime;
+
+use crate::model::{Content, Sequencer, Slot, Stack, State, Timestamp, VersionId, Window};
+
+/// The stacks of some keys of one bucket. A key without rows has none.
+pub(super) type Stacks = BTreeMap<String, Stack>;
+
+/// A place among the rows of a bucket, which are in the order of keys and then version ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The key.
+    pub key: String,
+    /// The version id; the empty text comes before all.
+    pub version_id: String,
+}
+
+/// Whole keys with their stacks, in byte order.
+#[derive(Debug)]
+pub struct Held {
+    /// The keys.
+    pub stacks: Vec<(String, Stack)>,
+    /// Where to go on; none at the end.
+    pub next: Option<Place>,
+}
+
+#[derive(FromRow)]
+pub(super) struct SlotRow {
+    pub(super) key: String,
+    pub(super) version_id: String,
+    is_present: bool,
+    is_latest: bool,
+    is_delete_marker: bool,
+    is_exact: bool,
+    size: Option<i64>,
+    etag: Option<String>,
+    storage_class: Option<String>,
+    sequencer: Option<String>,
+    floor: Option<String>,
+    event_time: Option<OffsetDateTime>,
+    observed_from: Option<OffsetDateTime>,
+    observed_to: Option<OffsetDateTime>,
+    last_modified: Option<OffsetDateTime>,
+    attributes_at: Option<OffsetDateTime>,
+}
+
+impl SlotRow {
+    pub(super) fn put_on(self, stack: &mut Stack) {
+        let observed = self.observed_from.zip(self.observed_to);
+        let slot = Slot {
+            state: match (self.is_present, self.is_delete_marker) {
+                (false, _) => State::Removed,
+                (true, true) => State::Marker,
+                (true, false) => State::Object(Content { etag: self.etag, size: self.size }),
+            },
+            sequencer: self.sequencer.as_deref().and_then(Sequencer::parse),
+            floor: self.floor.as_deref().and_then(Sequencer::parse),
+            event_time: self.event_time.map(Timestamp::from),
+            observed: observed.map(|(from, to)| Window { from: from.into(), to: to.into() }),
+            last_modified: self.last_modified.map(Timestamp::from),
+            is_exact: self.is_exact,
+            storage_class: self.storage_class,
+            attributes_at: self.attributes_at.map(Timestamp::from),
+        };
+        stack.restore(VersionId::parse(Some(&self.version_id)), slot, self.is_latest);
+    }
+}
+
+/// A moment as Postgres takes it.
+pub(super) fn date(moment: Timestamp) -> OffsetDateTime {
+    moment.into()
+}
+
+/// Locks what is held of `keys` until the transaction ends, and reads it.
+///
+/// Two statements, because the second has to see what somebody committed while the first waited:
+/// a version that was not there when the first began is neither locked nor shown by it. A key
+/// without rows cannot be locked; two who insert its first version meet at a unique index.
+pub(super) async fn load(
+    connection: &mut PgConnection,
+    bucket: &str,
+    keys: &[&str],
+) -> Result<Stacks, sqlx::Error> {
+    sqlx::query(
+        "select 1 from catalog.slots where bucket = $1 and key = any($2) order by key, version_id for update",
+    )
+    .bind(bucket)
+    .bind(keys)
+    .execute(&mut *connection)
+    .await?;
+    let rows: Vec<SlotRow> = sqlx::query_as(
+        "select key, version_id, is_present, is_latest, is_delete_marker, is_exact, size, etag, storage_class,
+                sequencer, floor, event_time, observed_from, observed_to, last_modified, attributes_at
+         from catalog.slots
+         where bucket = $1 and key = any($2)",
+    )
+    .bind(bucket)
+    .bind(keys)
+    .fetch_all(connection)
+    .await?;
+    let mut stacks = Stacks::new();
+    for row in rows {
+        let stack = stacks.entry(row.key.clone()).or_default();
+        row.put_on(stack);
+    }
+    Ok(stacks)
+}
+
+/// Reads about `rows_max` rows after `after`, without locking them, and gives the whole keys among
+/// them. `before` is the first key that is not wanted any more. A key with more versions than that
+/// is read on to its end.
+pub(super) async fn scan(
+    connection: &mut PgConnection,
+    bucket: &str,
+    after: &Place,
+    before: Option<&str>,
+    rows_max: i64,
+) -> Result<Held, sqlx::Error> {
+    let mut place = after.clone();
+    let mut stacks: Vec<(String, Stack)> = Vec::new();
+    loop {
+        let rows: Vec<SlotRow> = sqlx::query_as(
+            "select key, version_id, is_present, is_latest, is_delete_marker, is_exact, size, etag, storage_class,
+                    sequencer, floor, event_time, observed_from, observed_to, last_modified, attributes_at
+             from catalog.slots
+             where bucket = $1 and (key, version_id) > ($2, $3) and ($4::text is null or key < $4)
+             order by key, version_id
+             limit $5",
+        )
+        .bind(bucket)
+        .bind(&place.key)
+        .bind(&place.version_id)
+        .bind(before)
+        .bind(rows_max)
+        .fetch_all(&mut *connection)
+        .await?;
+        let is_last = i64::try_from(rows.len()).is_ok_and(|rows| rows < rows_max);
+        for row in rows {
+            place = Place { key: row.key.clone(), version_id: row.version_id.clone() };
+            match stacks.last_mut().filter(|(key, _)| *key == row.key) {
+                Some((_, stack)) => row.put_on(stack),
+                None => {
+                    let mut stack = Stack::default();
+                    let key = row.key.clone();
+                    row.put_on(&mut stack);
+                    stacks.push((key, stack));
+                }
+            }
+        }
+        if is_last {
+            return Ok(Held { stacks, next: None });
+        }
+        // The last key may go on beyond the limit. It is read again, unless it is all there is.
+        if stacks.len() > 1 {
+            stacks.pop();
+            let next =
+                stacks.last().map(|(key, _)| Place { key: key.clone(), version_id: LAST_VERSION.to_owned() });
+            return Ok(Held { stacks, next });
+        }
+    }
+}
+
+/// Comes after every version id: they are URL-ready text.
+const LAST_VERSION: &str = "\u{10FFFF}";

@@ -1,0 +1,141 @@
+//! What `stocktake status` shows.
+
+use serde::Serialize;
+use sqlx::FromRow;
+use time::OffsetDateTime;
+
+use super::Catalog;
+
+/// The state of everything, as far as the catalog knows.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// One for each connected bucket and prefix.
+    pub buckets: Vec<BucketStatus>,
+    /// What is wrong.
+    pub problems: Vec<ProblemStatus>,
+    /// Messages set aside and not replayed.
+    pub quarantined: i64,
+}
+
+/// One connected bucket and prefix.
+#[derive(Debug, Serialize, FromRow)]
+pub struct BucketStatus {
+    /// The bucket's name.
+    pub bucket: String,
+    /// The prefix, empty for the whole bucket.
+    pub prefix: String,
+    /// The region it is in, once S3 told.
+    pub region: Option<String>,
+    /// `unversioned`, `enabled` or `suspended`, once S3 told.
+    pub versioning: Option<String>,
+    /// The catalog is complete up to here, on S3's clock.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub complete_through: Option<OffsetDateTime>,
+    /// The time of the latest event applied.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub last_event_at: Option<OffsetDateTime>,
+    /// When the queues were last seen empty.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub caught_up_at: Option<OffsetDateTime>,
+    /// Keys in doubt.
+    pub rechecks: i64,
+    /// The latest run.
+    #[sqlx(flatten)]
+    pub run: RunStatus,
+}
+
+/// The latest run of a bucket; all none when there was none yet.
+#[derive(Debug, Serialize, FromRow)]
+pub struct RunStatus {
+    /// Its id.
+    pub run_id: Option<i64>,
+    /// `running`, `complete`, `stopped` or `failed`.
+    pub status: Option<String>,
+    /// When it began.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub started_at: Option<OffsetDateTime>,
+    /// When it ended.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub finished_at: Option<OffsetDateTime>,
+    /// Keys it listed.
+    pub keys_listed: Option<i64>,
+    /// Differences it found.
+    pub drift: Option<i64>,
+    /// What stopped it.
+    pub error: Option<String>,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Serialize, FromRow)]
+pub struct ProblemStatus {
+    /// What it is wrong with.
+    pub subject: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+    /// Since when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
+}
+
+/// What metrics show of the catalog, and what it takes to ask whether Postgres answers.
+#[derive(Debug, PartialEq)]
+pub struct Levels {
+    /// Keys in doubt.
+    pub rechecks: i64,
+    /// Buckets that were listed completely, with the moment (on S3's clock) up to which all of
+    /// their connections are complete.
+    pub complete_through: Vec<(String, OffsetDateTime)>,
+}
+
+impl Catalog {
+    /// Reads what metrics show.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn levels(&self) -> Result<Levels, sqlx::Error> {
+        let rechecks =
+            sqlx::query_scalar("select count(*) from catalog.rechecks").fetch_one(&self.pool).await?;
+        let complete_through = sqlx::query_as(
+            "select bucket, min(watermark_from) from catalog.connections
+             group by bucket having bool_and(watermark_from is not null)",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(Levels { rechecks, complete_through })
+    }
+
+    /// Reads the state of everything.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses, or the schema is not there.
+    pub async fn status(&self) -> Result<Status, sqlx::Error> {
+        let buckets = sqlx::query_as(
+            "select buckets.*, (
+                 select count(*) from catalog.rechecks
+                 where rechecks.bucket = buckets.bucket and starts_with(rechecks.key, buckets.prefix)
+             ) as rechecks, run.*
+             from catalog.buckets
+             left join lateral (
+                 select run_id, status, started_at, finished_at, keys_listed,
+                        missing + stale + ghost + latest as drift, error
+                 from catalog.reconciliations
+                 where reconciliations.bucket = buckets.bucket and reconciliations.prefix = buckets.prefix
+                 order by run_id desc limit 1
+             ) as run on true
+             order by bucket, prefix",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let problems =
+            sqlx::query_as("select subject, message, remedy, since from catalog.problems order by subject")
+                .fetch_all(&self.pool)
+                .await?;
+        let quarantined =
+            sqlx::query_scalar("select count(*) from catalog.quarantine where replayed_at is null")
+                .fetch_one(&self.pool)
+                .await?;
+        Ok(Status { buckets, problems, quarantined })
+    }
+}

@@ -1,0 +1,145 @@
+//! Writes back what merging changed in stacks.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::rows::{Stacks, date};
+use crate::model::{Content, State, Timestamp, Write};
+
+/// Rows as arrays, one for each column: a statement for any number of rows.
+#[derive(Default)]
+struct Columns<'a> {
+    key: Vec<&'a str>,
+    version_id: Vec<&'a str>,
+    is_present: Vec<bool>,
+    is_latest: Vec<bool>,
+    is_delete_marker: Vec<bool>,
+    is_exact: Vec<bool>,
+    size: Vec<Option<i64>>,
+    etag: Vec<Option<&'a str>>,
+    storage_class: Vec<Option<&'a str>>,
+    sequencer: Vec<Option<&'a str>>,
+    floor: Vec<Option<&'a str>>,
+    event_time: Vec<Option<OffsetDateTime>>,
+    observed_from: Vec<Option<OffsetDateTime>>,
+    observed_to: Vec<Option<OffsetDateTime>>,
+    last_modified: Vec<Option<OffsetDateTime>>,
+    attributes_at: Vec<Option<OffsetDateTime>>,
+}
+
+impl<'a> Columns<'a> {
+    fn push(&mut self, key: &'a str, write: &Write<'a>) {
+        let slot = write.slot;
+        let content = match &slot.state {
+            State::Object(content) => content,
+            State::Marker | State::Removed => const { &Content { etag: None, size: None } },
+        };
+        let optional = |moment: Option<Timestamp>| moment.map(date);
+        self.key.push(key);
+        self.version_id.push(write.version.as_str());
+        self.is_present.push(slot.is_present());
+        self.is_latest.push(write.is_latest);
+        self.is_delete_marker.push(slot.state == State::Marker);
+        self.is_exact.push(slot.is_exact);
+        self.size.push(content.size);
+        self.etag.push(content.etag.as_deref());
+        self.storage_class.push(slot.storage_class.as_deref());
+        self.sequencer.push(slot.sequencer.as_ref().map(|sequencer| sequencer.as_str()));
+        self.floor.push(slot.floor.as_ref().map(|floor| floor.as_str()));
+        self.event_time.push(optional(slot.event_time));
+        self.observed_from.push(optional(slot.observed.map(|window| window.from)));
+        self.observed_to.push(optional(slot.observed.map(|window| window.to)));
+        self.last_modified.push(optional(slot.last_modified));
+        self.attributes_at.push(optional(slot.attributes_at));
+    }
+
+    async fn send(
+        self,
+        statement: &'static str,
+        connection: &mut PgConnection,
+        bucket: &str,
+        now: OffsetDateTime,
+    ) -> Result<(), sqlx::Error> {
+        if self.key.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(statement)
+            .bind(bucket)
+            .bind(now)
+            .bind(self.key)
+            .bind(self.version_id)
+            .bind(self.is_present)
+            .bind(self.is_latest)
+            .bind(self.is_delete_marker)
+            .bind(self.is_exact)
+            .bind(self.size)
+            .bind(self.etag)
+            .bind(self.storage_class)
+            .bind(self.sequencer)
+            .bind(self.floor)
+            .bind(self.event_time)
+            .bind(self.observed_from)
+            .bind(self.observed_to)
+            .bind(self.last_modified)
+            .bind(self.attributes_at)
+            .execute(connection)
+            .await
+            .map(drop)
+    }
+}
+
+/// Writes the rows in which `after` differs from `before`. What was loaded is updated; what was
+/// absent is plainly inserted, so that somebody else's insert since then is a unique violation and
+/// the transaction is tried again with fresh rows. How many rows were written.
+pub(super) async fn write(
+    connection: &mut PgConnection,
+    bucket: &str,
+    before: &Stacks,
+    after: &Stacks,
+    now: OffsetDateTime,
+) -> Result<usize, sqlx::Error> {
+    let nothing = crate::model::Stack::default();
+    let (mut demoted, mut promoted, mut inserted) =
+        (Columns::default(), Columns::default(), Columns::default());
+    let mut rows = 0;
+    for (key, stack) in after {
+        for write in stack.writes_since(before.get(key).unwrap_or(&nothing)) {
+            let columns = match (write.is_new, write.is_latest) {
+                (true, _) => &mut inserted,
+                (false, true) => &mut promoted,
+                (false, false) => &mut demoted,
+            };
+            columns.push(key, &write);
+            rows += 1;
+        }
+    }
+    // In this order, because a key has at most one latest version at every moment.
+    demoted.send(UPDATE, connection, bucket, now).await?;
+    promoted.send(UPDATE, connection, bucket, now).await?;
+    inserted.send(INSERT, connection, bucket, now).await?;
+    Ok(rows)
+}
+
+const UPDATE: &str = "
+update catalog.slots
+set changed_at = $2, is_present = new.is_present, is_latest = new.is_latest,
+    is_delete_marker = new.is_delete_marker, is_exact = new.is_exact, size = new.size, etag = new.etag,
+    storage_class = new.storage_class, sequencer = new.sequencer, floor = new.floor,
+    event_time = new.event_time, observed_from = new.observed_from, observed_to = new.observed_to,
+    last_modified = new.last_modified, attributes_at = new.attributes_at
+from unnest($3::text[], $4::text[], $5::bool[], $6::bool[], $7::bool[], $8::bool[], $9::int8[], $10::text[],
+            $11::text[], $12::text[], $13::text[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[],
+            $17::timestamptz[], $18::timestamptz[])
+     as new (key, version_id, is_present, is_latest, is_delete_marker, is_exact, size, etag, storage_class,
+             sequencer, floor, event_time, observed_from, observed_to, last_modified, attributes_at)
+where slots.bucket = $1 and slots.key = new.key and slots.version_id = new.version_id";
+
+const INSERT: &str = "
+insert into catalog.slots
+    (bucket, first_seen_at, changed_at, key, version_id, is_present, is_latest, is_delete_marker, is_exact, size,
+     etag, storage_class, sequencer, floor, event_time, observed_from, observed_to, last_modified, attributes_at)
+select $1, $2, $2, new.*
+from unnest($3::text[], $4::text[], $5::bool[], $6::bool[], $7::bool[], $8::bool[], $9::int8[], $10::text[],
+            $11::text[], $12::text[], $13::text[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[],
+            $17::timestamptz[], $18::timestamptz[])
+     as new";

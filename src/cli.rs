@@ -1,0 +1,178 @@
+//! The command line, and what the process's exit code says.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// How the process ended, in the numbers of BSD's `sysexits.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything was done.
+    Done,
+    /// Something failed, or a check did.
+    Failed,
+    /// The command line makes no sense.
+    Usage,
+    /// The configuration makes no sense.
+    Config,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 64,
+            Exit::Config => 78,
+        })
+    }
+}
+
+const CONFIG_HELP: &str =
+    "Read the configuration from this file [default: $STOCKTAKE_CONFIG, else config/default.toml]";
+
+/// Keeps a Postgres catalog of S3 buckets true, from their events and from listings.
+#[derive(Clone, Debug, PartialEq, Eq, Parser)]
+#[command(name = "stocktake", version, disable_help_subcommand = true)]
+#[command(after_help = "Every key of the configuration can be overridden by a variable such as \
+    STOCKTAKE_DATABASE__URL.\nExit codes: 0 done, 1 failed, 64 wrong usage, 78 wrong configuration.")]
+pub struct Cli {
+    /// Where the configuration is read from; none leaves it to `STOCKTAKE_CONFIG`, and then to
+    /// `config/default.toml`.
+    #[arg(long, global = true, value_name = "FILE", help = CONFIG_HELP, long_help = CONFIG_HELP)]
+    pub config: Option<PathBuf>,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How results are printed. The log has a setting of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Tables and sentences, for people
+    Text,
+    /// JSON, for programs
+    Json,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Run the daemon until SIGTERM or SIGINT
+    Serve(Serve),
+    /// List buckets now, and repair what the catalog has wrong
+    Reconcile(Reconcile),
+    /// Ask S3 about these keys now, and repair what the catalog has wrong
+    Recheck(Recheck),
+    /// Say what a message's body means, without touching anything
+    Decode(Decode),
+    /// Show what is connected, how fresh it is, and how much drift there was
+    Status,
+    /// Bring the database's schema up to date
+    Migrate,
+}
+
+/// Options of `serve`.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Serve {
+    /// Leave the schema as it is: somebody else runs `migrate` first
+    #[arg(long)]
+    pub no_migrate: bool,
+}
+
+/// Options of `reconcile`.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Reconcile {
+    /// Only this bucket [default: all that are configured]
+    #[arg(long, value_name = "BUCKET")]
+    pub bucket: Option<String>,
+    /// Only the configured part of the bucket, or what is below this prefix of it
+    #[arg(long, requires = "bucket", value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// Print what would be repaired, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Options of `recheck`.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Recheck {
+    /// The bucket the keys are in
+    #[arg(long, value_name = "BUCKET")]
+    pub bucket: String,
+    /// The keys, as they really are: not URL-encoded
+    #[arg(required = true, value_name = "KEY")]
+    pub keys: Vec<String>,
+}
+
+/// Options of `decode`.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Decode {
+    /// Files with one message body each [default: standard input]
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// Reads the command line, the program's name included. Where there is nothing to run – help was
+/// asked for, or it makes no sense – what is to be said has been printed, and the error is the exit.
+pub fn parse<A>(arguments: impl IntoIterator<Item = A>) -> Result<Cli, Exit>
+where
+    A: Into<OsString> + Clone,
+{
+    Cli::try_parse_from(arguments).map_err(|error| {
+        // If the output is closed, there is nobody left to tell.
+        let _ = error.print();
+        exit_of(&error)
+    })
+}
+
+/// Help is an answer, on standard output; anything else is a complaint, on standard error.
+fn exit_of(error: &clap::Error) -> Exit {
+    if error.use_stderr() { Exit::Usage } else { Exit::Done }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Cli, Exit> {
+        let arguments = ["stocktake"].into_iter().chain(line.split_whitespace());
+        Cli::try_parse_from(arguments).map_err(|error| exit_of(&error))
+    }
+
+    #[test]
+    fn commands_are_read() {
+        let cli = parsed("serve --config a.toml").unwrap();
+        assert_eq!(cli.config, Some(PathBuf::from("a.toml")));
+        assert_eq!((cli.format, cli.command), (Format::Text, Command::Serve(Serve { no_migrate: false })));
+
+        let cli = parsed("--format json reconcile --bucket b --prefix p/ --dry-run").unwrap();
+        let (bucket, prefix) = (Some("b".into()), Some("p/".into()));
+        assert_eq!(cli.format, Format::Json);
+        assert_eq!(cli.command, Command::Reconcile(Reconcile { bucket, prefix, dry_run: true }));
+
+        let cli = parsed("recheck --bucket b -- k -l").unwrap();
+        let keys = vec!["k".to_owned(), "-l".to_owned()];
+        assert_eq!(cli.command, Command::Recheck(Recheck { bucket: "b".into(), keys }));
+
+        assert_eq!(parsed("decode").unwrap().command, Command::Decode(Decode { files: Vec::new() }));
+        assert_eq!(parsed("migrate --format json").unwrap().format, Format::Json);
+    }
+
+    #[test]
+    fn exits_say_why() {
+        for line in ["--help", "serve --help", "--version"] {
+            assert_eq!(parsed(line), Err(Exit::Done), "{line}");
+        }
+        for line in
+            ["", "serv", "serve --fast", "recheck --bucket b", "reconcile --prefix p/", "status --format xml"]
+        {
+            assert_eq!(parsed(line), Err(Exit::Usage), "{line}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! `stocktake decode`: what a message body says, without touching anything.
+
+use std::fs;
+use std::io::Read;
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use super::print;
+use crate::cli::{Exit, Format};
+use crate::notification::{bodies, decode as read, print as written};
+
+/// Prints what the bodies in `files`, or on standard input, say. That one says nothing is an
+/// answer, too.
+pub(super) fn decode(files: &[PathBuf], format: Format) -> anyhow::Result<Exit> {
+    let mut texts = Vec::new();
+    for file in files {
+        let bytes = fs::read(file).with_context(|| format!("read {}", file.display()))?;
+        texts.push(bytes);
+    }
+    if files.is_empty() {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).context("read standard input")?;
+        texts.push(bytes);
+    }
+    for text in texts {
+        let text = String::from_utf8_lossy(&text);
+        for body in bodies(&text) {
+            let body = read(&body);
+            print(&match format {
+                Format::Json => written::json(&body),
+                Format::Text => written::text(&body),
+            })?;
+        }
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,88 @@
+//! What the command line can do, one file a command. Each writes its result to standard output;
+//! the log goes to standard error.
+
+mod decode;
+mod recheck;
+mod reconcile;
+mod serve;
+mod status;
+mod table;
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::Catalog;
+use crate::cli::{Cli, Command, Exit};
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::{telemetry, wiring};
+
+/// Does what the command line says.
+///
+/// # Errors
+/// With what was being done to what, and why it failed.
+pub async fn run(cli: Cli, clock: Clock) -> anyhow::Result<Exit> {
+    let file = cli.config.as_deref();
+    match cli.command {
+        Command::Decode(options) => decode::decode(&options.files, cli.format),
+        Command::Serve(options) => serve::serve(&load(file)?, !options.no_migrate, clock).await,
+        Command::Reconcile(options) => reconcile::reconcile(&load(file)?, &options, cli.format, clock).await,
+        Command::Recheck(options) => recheck::recheck(&load(file)?, &options, cli.format, clock).await,
+        Command::Status => status::status(&load(file)?, cli.format).await,
+        Command::Migrate => migrate(&load(file)?).await,
+    }
+}
+
+/// Reads the configuration and starts the log with it.
+fn load(file: Option<&Path>) -> anyhow::Result<Config> {
+    let config = config::load(file, config::environment())?;
+    telemetry::start(&config.log)?;
+    Ok(config)
+}
+
+async fn migrate(config: &Config) -> anyhow::Result<Exit> {
+    catalog(config).await?.migrate().await.context("bring the database schema up to date")?;
+    print("schema is up to date")?;
+    Ok(Exit::Done)
+}
+
+/// The catalog, if it answers.
+async fn catalog(config: &Config) -> anyhow::Result<Catalog> {
+    let catalog = wiring::catalog(config)?;
+    catalog.reach().await.context("see that Postgres runs and that database.url is right")?;
+    Ok(catalog)
+}
+
+/// Writes a result. Whoever reads it may have heard enough and closed the pipe.
+fn print(text: &str) -> anyhow::Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("write to standard output"),
+    }
+}
+
+/// Told to stop by the first SIGTERM or SIGINT; a second one ends the process at once.
+///
+/// # Errors
+/// When signals cannot be listened for.
+fn until_signalled() -> anyhow::Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let shutdown = CancellationToken::new();
+    let told = shutdown.clone();
+    tokio::spawn(async move {
+        let mut received = async || {
+            tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" }
+        };
+        let name = received().await;
+        tracing::info!(signal = name, "stopping; once more to stop at once");
+        told.cancel();
+        received().await;
+        std::process::exit(1);
+    });
+    Ok(shutdown)
+}

@@ -1,0 +1,73 @@
+//! `stocktake recheck`: ask S3 about some keys now.
+
+use anyhow::{Context, bail};
+use serde_json::json;
+
+use super::print;
+use super::table::table;
+use crate::catalog::{Catalog, Connection};
+use crate::cli::{Exit, Format, Recheck};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::model::Doubt;
+use crate::recheck::{LEASE, recheck_one};
+use crate::wiring::{self, Clients};
+
+pub(super) async fn recheck(
+    config: &Config,
+    options: &Recheck,
+    format: Format,
+    clock: Clock,
+) -> anyhow::Result<Exit> {
+    let catalog = super::catalog(config).await?;
+    let mut clients = Clients::default();
+    let mut done = Vec::new();
+    for key in &options.keys {
+        let is_within = |section: &&crate::config::Bucket| {
+            section.name == options.bucket && key.starts_with(&section.prefix)
+        };
+        let Some(section) = config.buckets.iter().find(is_within) else {
+            bail!("key {key:?} of bucket {:?} is outside what is configured", options.bucket);
+        };
+        let connection = wiring::connection(config, section);
+        let bucket = clients.bucket(section).await;
+        let outcome = one(&bucket, &catalog, &connection, key, clock).await;
+        done.push((
+            key,
+            outcome.with_context(|| format!("recheck key {key:?} of bucket {:?}", options.bucket))?,
+        ));
+    }
+    print(&match format {
+        Format::Json => {
+            let lines =
+                done.iter().map(|(key, outcome)| json!({ "key": key, "outcome": outcome }).to_string());
+            lines.collect::<Vec<_>>().join("\n")
+        }
+        Format::Text => {
+            table(&["key", "outcome"], done.iter().map(|(key, outcome)| [(*key).clone(), outcome.clone()]))
+        }
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Queues the key, so that a daemon goes on with it if this process does not, and lists it.
+async fn one(
+    bucket: &impl crate::bucket::Bucket,
+    catalog: &Catalog,
+    connection: &Connection,
+    key: &str,
+    clock: Clock,
+) -> anyhow::Result<String> {
+    let recheck = catalog.take_recheck_of(connection, key, Doubt::Asked, LEASE, clock()).await?;
+    let repaired = recheck_one(bucket, catalog, connection, &recheck, clock).await?;
+    let drift: Vec<String> = repaired
+        .drift
+        .iter()
+        .map(|(_, version, kind)| format!("{} version {version}", kind.as_str()))
+        .collect();
+    Ok(match (drift.is_empty(), repaired.doubts) {
+        (_, 1..) => "undecided yet: a daemon will look again".to_owned(),
+        (true, 0) => "the catalog was right".to_owned(),
+        (false, 0) => format!("repaired: {}", drift.join(", ")),
+    })
+}

@@ -1,0 +1,154 @@
+//! `stocktake reconcile`: list buckets now.
+
+use anyhow::{Context, bail};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::table::table;
+use super::{print, until_signalled};
+use crate::catalog::{Catalog, Effect};
+use crate::chain::chain;
+use crate::cli::{Exit, Format, Reconcile};
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::model::Drift;
+use crate::reconcile::{Summary, run};
+use crate::wiring::{self, Clients};
+
+/// The kinds of drift, in the order they are told.
+const KINDS: [Drift; 4] = [Drift::Missing, Drift::Stale, Drift::Ghost, Drift::Latest];
+
+/// A connection that was to be listed, and what came of it.
+struct Done {
+    bucket: String,
+    prefix: String,
+    result: anyhow::Result<Summary>,
+}
+
+pub(super) async fn reconcile(
+    config: &Config,
+    options: &Reconcile,
+    format: Format,
+    clock: Clock,
+) -> anyhow::Result<Exit> {
+    config.require_buckets()?;
+    let chosen = choose(config, options)?;
+    let shutdown = until_signalled()?;
+    let catalog = super::catalog(config).await?;
+    let effect = if options.dry_run { Effect::Rehearse } else { Effect::Keep };
+    let mut clients = Clients::default();
+    let mut done = Vec::new();
+    for (section, prefix) in chosen {
+        let result = one(config, &catalog, &mut clients, section, &prefix, effect, clock, &shutdown).await;
+        done.push(Done { bucket: section.name.clone(), prefix, result });
+    }
+    print(&match format {
+        Format::Json => as_json(&done, options.dry_run),
+        Format::Text => as_text(&done, options.dry_run),
+    })?;
+    Ok(if done.iter().all(|done| done.result.is_ok()) { Exit::Done } else { Exit::Failed })
+}
+
+/// The configured connections that are meant, each with the prefix to be listed.
+fn choose<'a>(config: &'a Config, options: &Reconcile) -> anyhow::Result<Vec<(&'a config::Bucket, String)>> {
+    let named = |bucket: &&config::Bucket| options.bucket.as_ref().is_none_or(|name| *name == bucket.name);
+    let buckets: Vec<&config::Bucket> = config.buckets.iter().filter(named).collect();
+    if buckets.is_empty() {
+        bail!(
+            "bucket {:?} is not configured: add a [[bucket]] section for it",
+            options.bucket.as_deref().unwrap_or("")
+        );
+    }
+    let Some(prefix) = &options.prefix else {
+        return Ok(buckets.into_iter().map(|bucket| (bucket, bucket.prefix.clone())).collect());
+    };
+    let within: Vec<_> = buckets.iter().filter(|bucket| prefix.starts_with(&bucket.prefix)).collect();
+    match within.first() {
+        Some(bucket) => Ok(vec![(*bucket, prefix.clone())]),
+        None => bail!(
+            "prefix {prefix:?} is outside what is configured: choose one that begins with {:?}",
+            buckets[0].prefix
+        ),
+    }
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is one of the things a run needs, and none belong together"
+)]
+async fn one(
+    config: &Config,
+    catalog: &Catalog,
+    clients: &mut Clients,
+    section: &config::Bucket,
+    prefix: &str,
+    effect: Effect,
+    clock: Clock,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Summary> {
+    let connection = wiring::connection(config, section);
+    if effect == Effect::Keep {
+        let name = &section.name;
+        catalog.connect(&connection, clock()).await.with_context(|| {
+            format!(
+                "make room for bucket {name:?}; see that Postgres runs and that `stocktake migrate` was run"
+            )
+        })?;
+    }
+    let bucket = clients.bucket(section).await;
+    run(&bucket, catalog, &connection, prefix, effect, clock, shutdown).await.map_err(|trouble| {
+        let remedy = trouble.remedy().to_owned();
+        anyhow::Error::new(trouble).context(format!("reconcile bucket {:?}; {remedy}", section.name))
+    })
+}
+
+fn as_json(done: &[Done], is_rehearsal: bool) -> String {
+    let lines: Vec<String> = done
+        .iter()
+        .map(|Done { bucket, prefix, result }| {
+            let mut line = match result {
+                Err(error) => json!({ "bucket": bucket, "prefix": prefix, "error": chain(error.as_ref()) }),
+                Ok(summary) => json!({
+                    "bucket": bucket,
+                    "prefix": prefix,
+                    "run_id": summary.run_id,
+                    "keys_listed": summary.counts.keys,
+                    "versions_listed": summary.counts.versions,
+                    "doubts": summary.doubts,
+                    "tombstones_purged": summary.purged,
+                }),
+            };
+            if let Ok(summary) = result {
+                for kind in KINDS {
+                    line[kind.as_str()] = summary.drift.get(&kind).copied().unwrap_or_default().into();
+                }
+            }
+            line["dry_run"] = is_rehearsal.into();
+            line.to_string()
+        })
+        .collect();
+    lines.join("\n")
+}
+
+fn as_text(done: &[Done], is_rehearsal: bool) -> String {
+    let head = ["bucket", "prefix", "keys", "versions", "missing", "stale", "ghost", "latest", "doubts"];
+    let rows = done.iter().filter_map(|done| {
+        let summary = done.result.as_ref().ok()?;
+        let mut row = vec![done.bucket.clone(), done.prefix.clone()];
+        row.extend([summary.counts.keys.to_string(), summary.counts.versions.to_string()]);
+        row.extend(KINDS.map(|kind| summary.drift.get(&kind).copied().unwrap_or_default().to_string()));
+        row.push(summary.doubts.to_string());
+        Some(row)
+    });
+    let mut text = vec![table(&head, rows)];
+    let errors = done.iter().filter_map(|done| done.result.as_ref().err());
+    text.extend(errors.map(|error| format!("error: {}", chain(error.as_ref()))));
+    let is_drifted =
+        done.iter().any(|done| done.result.as_ref().is_ok_and(|summary| !summary.drift.is_empty()));
+    if is_rehearsal {
+        text.push("nothing was changed: this was a rehearsal".to_owned());
+    } else if is_drifted {
+        text.push("what differed is repaired, and written down in catalog.drift".to_owned());
+    }
+    text.join("\n")
+}

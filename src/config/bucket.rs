@@ -1,0 +1,163 @@
+//! A `[[bucket]]` entry.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::access;
+use super::region::{self, PROJECT_REGIONS};
+use super::section::Section;
+use crate::aws::Access;
+
+/// Below a second the runs of one bucket would only chase each other.
+const RECONCILE_MIN: Duration = Duration::from_secs(1);
+const RECONCILE_MAX: Duration = Duration::from_secs(31_557_600);
+/// The longest key S3 takes, in bytes of UTF-8.
+const PREFIX_BYTES_MAX: usize = 1_024;
+
+/// A bucket, or the part of one below a prefix, that the catalog mirrors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its name; required.
+    pub name: String,
+    /// Only keys that begin with this are mirrored; it is empty, for all, or ends in `/`.
+    pub prefix: String,
+    /// How long after the start of one run the next begins, 24 h; none if none ever begins by itself.
+    pub reconcile_every: Option<Duration>,
+    /// Whether the order that events claim for themselves is believed. Stores that make sequencers
+    /// up, or leave them out now and then, need `false`: every event is then a question to S3.
+    pub trust_sequencers: bool,
+    /// How to reach it; its own keys come first, then `[aws]`.
+    pub access: Access,
+}
+
+impl Bucket {
+    pub(super) fn read(section: &mut Section<'_>, aws: &Access) -> Self {
+        let project_region = project_region(section);
+        let inherited =
+            Access { region: project_region.clone().or_else(|| aws.region.clone()), ..aws.clone() };
+        let access = access::read(section, &inherited);
+        if project_region.is_some() && access.region != project_region {
+            let (project, own) =
+                (project_region.unwrap_or_default(), access.region.clone().unwrap_or_default());
+            section.mistake(
+                "region",
+                format_args!("is {own}, but project_region means {project}: leave one of them out"),
+            );
+        }
+
+        let name = section.optional("name").unwrap_or_default();
+        if let Err(message) =
+            if name.is_empty() { Ok(()) } else { check_name(&name, access.endpoint_url.is_some()) }
+        {
+            section.mistake("name", message);
+        }
+        let prefix = section.text("prefix").unwrap_or_default();
+        if let Err(message) = check_prefix(&prefix) {
+            section.mistake("prefix", message);
+        }
+        Self {
+            name,
+            prefix,
+            reconcile_every: reconcile_every(section),
+            trust_sequencers: section.flag("trust_sequencers"),
+            access,
+        }
+    }
+
+    /// Whether some key could belong to both.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        self.name == other.name
+            && (self.prefix.starts_with(&other.prefix) || other.prefix.starts_with(&self.prefix))
+    }
+}
+
+fn project_region(section: &mut Section<'_>) -> Option<String> {
+    let name = section.optional("project_region")?;
+    let region = region::of_project(&name);
+    if region.is_none() {
+        let known = PROJECT_REGIONS.map(|(project, _)| project).join(", ");
+        let message = format!("{name:?} is neither a region's code nor a name of one; known names: {known}");
+        section.mistake("project_region", message);
+    }
+    region
+}
+
+fn reconcile_every(section: &mut Section<'_>) -> Option<Duration> {
+    let text = section.scalar("reconcile_every")?;
+    if text == "never" || humantime::parse_duration(&text).is_ok_and(|every| every.is_zero()) {
+        return None;
+    }
+    Some(section.duration("reconcile_every", RECONCILE_MIN..=RECONCILE_MAX))
+}
+
+/// The naming rules of general purpose buckets
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>); compatible
+/// stores have rules of their own.
+fn check_name(name: &str, compatible: bool) -> Result<(), String> {
+    if name.starts_with("arn:") || name.contains("://") || name.contains('/') {
+        return Err(format!(
+            "must be the bucket's bare name, not {name:?}; what follows a / belongs in prefix"
+        ));
+    }
+    if name.ends_with("--x-s3") {
+        return Err(
+            "is a directory bucket, which cannot be mirrored: it keeps no versions, lists in no order and \
+                    sends no notifications"
+                .to_owned(),
+        );
+    }
+    let alias = ["-s3alias", "--ol-s3", ".mrap"].iter().any(|suffix| name.ends_with(suffix));
+    if alias && !compatible {
+        return Err("is an access point: write the name of the bucket behind it, which is what events name"
+            .to_owned());
+    }
+    if name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(format!("must not hold spaces or control characters, as {name:?} does"));
+    }
+    let end = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = name.as_bytes();
+    let valid = (3..=63).contains(&bytes.len())
+        && bytes.iter().all(|&byte| end(byte) || byte == b'.' || byte == b'-')
+        && bytes.first().is_some_and(|&byte| end(byte))
+        && bytes.last().is_some_and(|&byte| end(byte))
+        && !name.contains("..")
+        && name.parse::<Ipv4Addr>().is_err();
+    if valid || compatible {
+        return Ok(());
+    }
+    Err(format!(
+        "{name:?} cannot be a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens, a letter or digit \
+         at both ends, no two dots together and not an IP address"
+    ))
+}
+
+fn check_prefix(prefix: &str) -> Result<(), String> {
+    if prefix.is_empty() {
+        return Ok(());
+    }
+    if prefix.starts_with('/') {
+        return Err(format!(
+            "must not begin with /: S3's keys are not paths, and \"/a\" is another key than \"a\"; write {:?}",
+            prefix.trim_start_matches('/')
+        ));
+    }
+    if prefix.split('/').any(|part| part == "." || part == "..") {
+        return Err(
+            "must not hold ./ or ../: S3 takes them literally, and many clients cannot reach such keys"
+                .to_owned(),
+        );
+    }
+    if prefix.contains('\0') {
+        return Err("must not hold NUL: Postgres cannot store it".to_owned());
+    }
+    if prefix.len() > PREFIX_BYTES_MAX {
+        return Err(format!("must be at most {PREFIX_BYTES_MAX} bytes, the longest key there is"));
+    }
+    if !prefix.ends_with('/') {
+        return Err(format!(
+            "must end in /, or {prefix:?} would also mean \"{}2/…\"; write \"{0}/\"",
+            prefix.escape_debug()
+        ));
+    }
+    Ok(())
+}

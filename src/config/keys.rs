@@ -1,0 +1,130 @@
+//! Every key there is, with its default: what is not here is refused by name.
+
+/// A section of the file: a table, or a list of tables.
+#[derive(Debug)]
+pub(super) struct Section {
+    pub(super) name: &'static str,
+    pub(super) list: bool,
+    pub(super) keys: &'static [Key],
+}
+
+/// A key of a section.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) default: Preset,
+}
+
+/// What a key is when nobody sets it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Preset {
+    /// It must be set.
+    Required,
+    /// It stays unset, which says something of its own.
+    Unset,
+    /// This, written as an environment variable would.
+    Value(&'static str),
+}
+
+impl Section {
+    /// The key of that name.
+    pub(super) fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
+    /// The names of all keys, for people: `url, max_connections`.
+    pub(super) fn key_names(&self) -> String {
+        self.keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// How the section is opened in TOML: `[aws]`, `[[bucket]]`.
+    pub(super) fn header(&self) -> String {
+        if self.list { format!("[[{}]]", self.name) } else { format!("[{}]", self.name) }
+    }
+}
+
+/// The section of that name.
+pub(super) fn section(name: &str) -> Option<&'static Section> {
+    SECTIONS.into_iter().find(|section| section.name == name)
+}
+
+/// The headers of all sections, for people.
+pub(super) fn headers() -> String {
+    SECTIONS.map(Section::header).join(", ")
+}
+
+/// All of them, in the order in which mistakes are reported.
+pub(super) const SECTIONS: [&Section; 11] =
+    [&DATABASE, &AWS, &ADMIN, &LOG, &INGEST, &MERGE, &RECHECK, &RECONCILE, &SHUTDOWN, &QUEUE, &BUCKET];
+
+pub(super) const DATABASE: Section =
+    table("database", &[required("url"), preset("max_connections", "10"), preset("connect_timeout", "10s")]);
+pub(super) const AWS: Section = table(
+    "aws",
+    &[
+        unset("region"),
+        unset("endpoint_url"),
+        unset("role_arn"),
+        unset("external_id"),
+        preset("session_duration", "12h"),
+    ],
+);
+pub(super) const ADMIN: Section = table("admin", &[preset("listen", "127.0.0.1:9464")]);
+pub(super) const LOG: Section = table("log", &[preset("format", "text"), preset("filter", "info")]);
+pub(super) const INGEST: Section = table(
+    "ingest",
+    &[preset("workers", "2"), preset("batch_records", "1000"), preset("batch_bytes", "4194304")],
+);
+pub(super) const MERGE: Section = table("merge", &[preset("margin", "5s")]);
+pub(super) const RECHECK: Section =
+    table("recheck", &[preset("delay", "3s"), preset("concurrency", "8"), preset("limit", "10000")]);
+pub(super) const RECONCILE: Section =
+    table("reconcile", &[preset("backlog_wait", "1h"), preset("backlog_age", "5m")]);
+pub(super) const SHUTDOWN: Section = table("shutdown", &[preset("grace", "20s")]);
+pub(super) const QUEUE: Section = list(
+    "queue",
+    &[
+        required("url"),
+        preset("receivers", "2"),
+        unset("region"),
+        unset("endpoint_url"),
+        unset("role_arn"),
+        unset("external_id"),
+        unset("session_duration"),
+    ],
+);
+pub(super) const BUCKET: Section = list(
+    "bucket",
+    &[
+        required("name"),
+        preset("prefix", ""),
+        unset("project_region"),
+        preset("reconcile_every", "24h"),
+        preset("trust_sequencers", "true"),
+        unset("region"),
+        unset("endpoint_url"),
+        unset("role_arn"),
+        unset("external_id"),
+        unset("session_duration"),
+    ],
+);
+
+const fn table(name: &'static str, keys: &'static [Key]) -> Section {
+    Section { name, list: false, keys }
+}
+
+const fn list(name: &'static str, keys: &'static [Key]) -> Section {
+    Section { name, list: true, keys }
+}
+
+const fn required(name: &'static str) -> Key {
+    Key { name, default: Preset::Required }
+}
+
+const fn unset(name: &'static str) -> Key {
+    Key { name, default: Preset::Unset }
+}
+
+const fn preset(name: &'static str, value: &'static str) -> Key {
+    Key { name, default: Preset::Value(value) }
+}

@@ -1,0 +1,161 @@
+//! The configuration: a TOML file, and the environment on top of it.
+//!
+//! `STOCKTAKE_DATABASE__URL` sets `database.url`; `STOCKTAKE_BUCKET__0__NAME` sets the name of the
+//! first `[[bucket]]`, and adds it where there is none. An empty text unsets a key. Everything
+//! that is wrong is reported at once, and before anything is bound or connected.
+//!
+//! `serde` would stop at the first mistake, so sections are read key by key: `Section` notes
+//! a mistake, stands in for the value, and goes on.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+mod access;
+mod bucket;
+mod database;
+mod keys;
+mod mistake;
+mod queue;
+mod region;
+mod section;
+mod settings;
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use bucket::Bucket;
+pub use database::{Database, DatabaseUrl};
+pub use mistake::{Errors, Mistake};
+pub use queue::Queue;
+pub use region::PROJECT_REGIONS;
+pub use settings::{Admin, Ingest, Log, LogFormat, Merge, Recheck, Reconcile, Shutdown};
+
+use crate::aws::Access;
+use section::Tree;
+use source::Document;
+
+/// Everything the daemon is told, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where the catalog is.
+    pub database: Database,
+    /// What queues and buckets do not say about their access. Theirs already include it.
+    pub aws: Access,
+    /// The endpoint for probes and metrics.
+    pub admin: Admin,
+    /// What is logged, and how.
+    pub log: Log,
+    /// How events get into the catalog.
+    pub ingest: Ingest,
+    /// How evidence is weighed.
+    pub merge: Merge,
+    /// How keys in doubt are asked about.
+    pub recheck: Recheck,
+    /// When a scheduled run begins.
+    pub reconcile: Reconcile,
+    /// How the daemon ends.
+    pub shutdown: Shutdown,
+    /// The queues to receive from; no two have the same URL.
+    pub queues: Vec<Queue>,
+    /// What to mirror; no key belongs to two of them.
+    pub buckets: Vec<Bucket>,
+    origin: String,
+}
+
+/// Reads the configuration: `file` if it is given, else the one `STOCKTAKE_CONFIG` names, else
+/// `config/default.toml` if it is there; and over it the rest of `env`, see [`environment`].
+pub fn load(file: Option<&Path>, env: HashMap<String, String>) -> Result<Config, Errors> {
+    parse(source::read(file, &env)?, &env)
+}
+
+/// The variables of this process that are ours, to be given to [`load`].
+pub fn environment() -> HashMap<String, String> {
+    // Not `std::env::vars`, which panics over anybody's variable that is not UTF-8.
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+        .filter(|(name, _)| name.starts_with(source::PREFIX))
+        .collect()
+}
+
+impl Config {
+    /// Refuses a configuration without a bucket: without one there is nothing to mirror, though
+    /// the schema can be brought up to date.
+    pub fn require_buckets(&self) -> Result<(), Errors> {
+        if !self.buckets.is_empty() {
+            return Ok(());
+        }
+        let message =
+            "at least one is required: add a [[bucket]] with a name, or set STOCKTAKE_BUCKET__0__NAME";
+        Err(Errors { origin: self.origin.clone(), mistakes: vec![Mistake::new("bucket", message)] })
+    }
+
+    /// What is allowed, but seldom meant; to be logged once.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.queues.is_empty() {
+            warnings.push("queue: none is configured, so changes are only found by listing".to_owned());
+        }
+        warnings
+    }
+
+    fn read(tree: &mut Tree, origin: String) -> Self {
+        let database = Database::read(&mut tree.table(&keys::DATABASE));
+        let aws = access::read(&mut tree.table(&keys::AWS), &Access::default());
+        Self {
+            database,
+            admin: Admin::read(&mut tree.table(&keys::ADMIN)),
+            log: Log::read(&mut tree.table(&keys::LOG)),
+            ingest: Ingest::read(&mut tree.table(&keys::INGEST)),
+            merge: Merge::read(&mut tree.table(&keys::MERGE)),
+            recheck: Recheck::read(&mut tree.table(&keys::RECHECK)),
+            reconcile: Reconcile::read(&mut tree.table(&keys::RECONCILE)),
+            shutdown: Shutdown::read(&mut tree.table(&keys::SHUTDOWN)),
+            queues: tree.list(&keys::QUEUE, |section| Queue::read(section, &aws)),
+            buckets: tree.list(&keys::BUCKET, |section| Bucket::read(section, &aws)),
+            aws,
+            origin,
+        }
+    }
+
+    /// Mistakes that no entry makes alone; entries are named by their places.
+    fn contradictions(&self) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        for (index, queue) in self.queues.iter().enumerate() {
+            let twin =
+                self.queues[..index].iter().position(|other| !queue.url.is_empty() && other.url == queue.url);
+            if let Some(twin) = twin {
+                let message = format!("is the url of queue[{twin}] too: leave one of them out");
+                mistakes.push(Mistake::new(format!("queue[{index}].url"), message));
+            }
+        }
+        for (index, bucket) in self.buckets.iter().enumerate() {
+            let twin = self.buckets[..index]
+                .iter()
+                .position(|other| !bucket.name.is_empty() && bucket.overlaps(other));
+            if let Some(twin) = twin {
+                let message = format!(
+                    "{:?} overlaps bucket[{twin}].prefix {:?}, and both are in \"{}\": a key can belong to one only",
+                    bucket.prefix, self.buckets[twin].prefix, bucket.name
+                );
+                mistakes.push(Mistake::new(format!("bucket[{index}].prefix"), message));
+            }
+        }
+        mistakes
+    }
+}
+
+fn parse(document: Document, env: &HashMap<String, String>) -> Result<Config, Errors> {
+    let mut mistakes = Vec::new();
+    let values = match source::merge(&document, env, &mut mistakes) {
+        Ok(values) => values,
+        Err(error) => {
+            mistakes.push(Mistake::new(document.file, source::without_quote(&error)));
+            return Err(Errors { origin: document.origin, mistakes });
+        }
+    };
+    let mut tree = Tree::new(values, mistakes);
+    let config = Config::read(&mut tree, document.origin);
+    let mut mistakes = tree.mistakes;
+    mistakes.extend(config.contradictions());
+    if mistakes.is_empty() { Ok(config) } else { Err(Errors { origin: config.origin, mistakes }) }
+}

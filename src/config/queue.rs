@@ -1,0 +1,56 @@
+//! A `[[queue]]` entry.
+
+use super::access;
+use super::region;
+use super::section::Section;
+use crate::aws::Access;
+
+/// More receivers than this ask for more than the workers could ever commit.
+const RECEIVERS_MAX: usize = 32;
+
+/// A queue that notifications arrive in, for one bucket or many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// Its URL; required.
+    pub url: String,
+    /// How many requests wait for messages at once, 2. Each brings ten messages at most, so on a
+    /// slow link this bounds the throughput.
+    pub receivers: usize,
+    /// How to reach it. Its own keys come first, then the region its URL names, then `[aws]`.
+    pub access: Access,
+}
+
+impl Queue {
+    pub(super) fn read(section: &mut Section<'_>, aws: &Access) -> Self {
+        let url = section.optional("url").unwrap_or_default();
+        let region = if url.is_empty() { None } else { region_of(section, &url) };
+        let inherited = Access { region: region.clone().or_else(|| aws.region.clone()), ..aws.clone() };
+        let access = access::read(section, &inherited);
+        if region.is_some() && access.region != region {
+            let (url, own) = (region.unwrap_or_default(), access.region.clone().unwrap_or_default());
+            section
+                .mistake("region", format_args!("is {own}, but the url is in {url}: leave one of them out"));
+        }
+        Self { url, receivers: section.number("receivers", 1..=RECEIVERS_MAX), access }
+    }
+}
+
+/// Checks the URL, and returns the region it names.
+fn region_of(section: &mut Section<'_>, url: &str) -> Option<String> {
+    const FORM: &str = "\"https://sqs.eu-central-1.amazonaws.com/123456789012/stocktake\"";
+    if url.starts_with("arn:") {
+        section.mistake("url", format_args!("is an ARN: write the queue's URL, such as {FORM}"));
+        return None;
+    }
+    match access::http_url(url) {
+        Ok(parsed) if parsed.path().trim_matches('/').is_empty() => {
+            section.mistake("url", format_args!("names no queue: write its whole URL, such as {FORM}"));
+            None
+        }
+        Ok(parsed) => parsed.host_str().and_then(region::of_queue),
+        Err(message) => {
+            section.mistake("url", message);
+            None
+        }
+    }
+}

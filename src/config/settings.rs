@@ -1,0 +1,179 @@
+//! The sections that tune the daemon. All of them may be left out.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use super::section::Section;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// More threads of work than this only wait for each other's rows.
+const WORKERS_MAX: usize = 64;
+/// Limits of one transaction: it should stay well below a second.
+const BATCH_RECORDS_MAX: usize = 10_000;
+const BATCH_BYTES_MIN: usize = 65_536;
+const BATCH_BYTES_MAX: usize = 67_108_864;
+/// S3 refuses requests that are signed further off than this, so no clock of its own can be.
+const MARGIN_MAX: Duration = Duration::from_secs(15 * 60);
+const RECHECKS_AT_ONCE_MAX: usize = 64;
+const RECHECK_LIMIT_MAX: usize = 10_000_000;
+/// The whole exit has 25 s, and what follows the grace needs one of them.
+const GRACE_MAX: Duration = Duration::from_secs(24);
+
+/// The endpoint for probes and metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Where it listens, `127.0.0.1:9464` without a word; none if it is turned off.
+    pub listen: Option<SocketAddr>,
+}
+
+impl Admin {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let text = section.text("listen").filter(|text| !text.is_empty());
+        let listen = text.and_then(|text| {
+            text.parse()
+                .inspect_err(|_| {
+                    let message = format!(
+                        "must be an IP address and a port such as \"127.0.0.1:9464\", or \"\" for none, not {text:?}"
+                    );
+                    section.mistake("listen", message);
+                })
+                .ok()
+        });
+        Self { listen }
+    }
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// For people or for machines; for people without a word.
+    pub format: LogFormat,
+    /// Which events, as `tracing-subscriber`'s filter directives: `info,stocktake=debug`; `info`
+    /// without a word.
+    pub filter: String,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// To be read on a terminal.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Log {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let format = match section.optional("format").as_deref() {
+            Some("json") => LogFormat::Json,
+            Some("text") | None => LogFormat::Text,
+            Some(other) => {
+                section.mistake("format", format_args!("must be \"text\" or \"json\", not {other:?}"));
+                LogFormat::Text
+            }
+        };
+        let filter = section.optional("filter").unwrap_or_default();
+        if let Err(error) = EnvFilter::builder().parse(&filter) {
+            section.mistake(
+                "filter",
+                format_args!("must be directives such as \"info,stocktake=debug\": {error}"),
+            );
+        }
+        Self { format, filter }
+    }
+}
+
+/// How events get into the catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ingest {
+    /// How many transactions are under way at once, 2. Each key belongs to one worker.
+    pub workers: usize,
+    /// The most records in one transaction, 1,000: what a busy queue is cut into.
+    pub batch_records: usize,
+    /// The most bytes of message bodies in one transaction, 4 MiB.
+    pub batch_bytes: usize,
+}
+
+impl Ingest {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            workers: section.number("workers", 1..=WORKERS_MAX),
+            batch_records: section.number("batch_records", 1..=BATCH_RECORDS_MAX),
+            batch_bytes: section.number("batch_bytes", BATCH_BYTES_MIN..=BATCH_BYTES_MAX),
+        }
+    }
+}
+
+/// How evidence is weighed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Merge {
+    /// How far S3's own clocks may disagree, 5 s: events and listings that are closer together
+    /// than this have no order until S3 is asked.
+    pub margin: Duration,
+}
+
+impl Merge {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self { margin: section.duration("margin", Duration::ZERO..=MARGIN_MAX) }
+    }
+}
+
+/// How keys in doubt are asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recheck {
+    /// How long a doubt waits, 3 s, so that a burst on one key costs one request.
+    pub delay: Duration,
+    /// How many keys are asked about at once, 8.
+    pub concurrency: usize,
+    /// How many doubts a bucket may have, 10,000; beyond that a full run is cheaper, and settles
+    /// them together.
+    pub limit: usize,
+}
+
+impl Recheck {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            delay: section.duration("delay", Duration::ZERO..=5 * MINUTE),
+            concurrency: section.number("concurrency", 1..=RECHECKS_AT_ONCE_MAX),
+            limit: section.number("limit", 1..=RECHECK_LIMIT_MAX),
+        }
+    }
+}
+
+/// When a scheduled run begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reconcile {
+    /// How long a run that is due waits for the queues to be worked off, 1 h: each event from
+    /// before the run that is read after it is a doubt.
+    pub backlog_wait: Duration,
+    /// How old the oldest waiting message may be for the queues to count as worked off, 5 min.
+    pub backlog_age: Duration,
+}
+
+impl Reconcile {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            backlog_wait: section.duration("backlog_wait", Duration::ZERO..=24 * HOUR),
+            backlog_age: section.duration("backlog_age", SECOND..=24 * HOUR),
+        }
+    }
+}
+
+/// How the daemon ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How long batches in hand may take to be committed and acknowledged, 20 s; after that their
+    /// messages come again.
+    pub grace: Duration,
+}
+
+impl Shutdown {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self { grace: section.duration("grace", SECOND..=GRACE_MAX) }
+    }
+}

@@ -1,0 +1,136 @@
+//! What a configuration means.
+
+use std::time::Duration;
+
+use super::*;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+#[test]
+fn the_environment_alone_is_enough() {
+    let config = parsed(
+        "",
+        &[
+            ("PATH", "/bin"),
+            ("STOCKTAKE_CONFIG", "elsewhere.toml"),
+            ("STOCKTAKE_LOG", "debug"),
+            ("STOCKTAKE_SERVICE_HOST", "10.0.0.1"),
+            ("STOCKTAKE_PORT_9464_TCP_ADDR", "10.0.0.1"),
+            ("STOCKTAKE_POSTGRES_SERVICE_PORT_PG", "5432"),
+            ("STOCKTAKE_DATABASE__URL", "postgres://u:s3cret@h/d"),
+            ("STOCKTAKE_DATABASE__MAX_CONNECTIONS", "4"),
+            ("STOCKTAKE_ADMIN__LISTEN", ""),
+            ("STOCKTAKE_QUEUE__0__URL", "http://127.0.0.1:4566/000000000000/events"),
+            ("STOCKTAKE_BUCKET__1__NAME", "second"),
+            ("STOCKTAKE_BUCKET__0__NAME", "first"),
+            ("STOCKTAKE_BUCKET__0__TRUST_SEQUENCERS", "false"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.database.url.expose(), "postgres://u:s3cret@h/d");
+    assert!(!format!("{config:?}").contains("s3cret"));
+    assert_eq!(config.database.max_connections, 4);
+    assert_eq!(config.admin.listen, None);
+    assert_eq!(config.queues[0].url, "http://127.0.0.1:4566/000000000000/events");
+    assert_eq!(config.queues[0].access.region, None);
+    let names: Vec<_> = config.buckets.iter().map(|bucket| bucket.name.as_str()).collect();
+    assert_eq!(names, ["first", "second"]);
+    assert!(!config.buckets[0].trust_sequencers && config.buckets[1].trust_sequencers);
+    assert_eq!(config.buckets[0].reconcile_every, Some(24 * HOUR));
+    assert_eq!(config.require_buckets(), Ok(()));
+    assert!(config.warnings().is_empty());
+}
+
+#[test]
+fn the_environment_wins_key_by_key() {
+    let toml = "[database]\nurl = 'postgres://h/d'\nmax_connections = 7\n[aws]\nregion = 'eu-west-2'\n\
+                [[bucket]]\nname = 'abc'\nprefix = 'a/'\n[[bucket]]\nname = 'def'";
+    let config = parsed(
+        toml,
+        &[
+            ("STOCKTAKE_DATABASE__URL", "postgres://h/e"),
+            ("STOCKTAKE_BUCKET__0__PREFIX", ""),
+            ("STOCKTAKE_BUCKET__0__TRUST_SEQUENCERS", ""),
+            ("STOCKTAKE_BUCKET__0__RECONCILE_EVERY", ""),
+            ("STOCKTAKE_INGEST__WORKERS", ""),
+            ("STOCKTAKE_AWS__REGION", ""),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.database.url.expose(), "postgres://h/e");
+    assert_eq!(config.database.max_connections, 7);
+    assert_eq!(config.aws.region, None);
+    assert_eq!(config.buckets[0].prefix, "");
+    assert!(config.buckets[0].trust_sequencers);
+    assert_eq!(config.buckets[0].reconcile_every, Some(24 * HOUR));
+    assert_eq!(config.ingest.workers, 2);
+    assert_eq!(config.buckets[0].name, "abc");
+    assert_eq!(config.buckets.len(), 2);
+    assert_eq!(config.warnings(), ["queue: none is configured, so changes are only found by listing"]);
+}
+
+#[test]
+fn access_is_inherited_key_by_key() {
+    let config = parsed(
+        "[database]
+         url = 'postgres://h/d'
+         [aws]
+         region = 'us-east-1'
+         role_arn = 'arn:aws:iam::123456789012:role/path/ours'
+         external_id = '…'
+         [[queue]]
+         url = 'https://sqs.eu-central-1.amazonaws.com/123456789012/q'
+         [[bucket]]
+         name = 'abc'
+         project_region = 'germany'
+         session_duration = '15m'
+         [[bucket]]
+         name = 'Any_Name'
+         region = 'Garage'
+         endpoint_url = 'http://127.0.0.1:3900'
+         role_arn = 'arn:aws-cn:iam::210987654321:role/theirs'",
+        &[],
+    )
+    .unwrap();
+    let ours = Access {
+        region: Some("us-east-1".into()),
+        endpoint_url: None,
+        role_arn: Some("arn:aws:iam::123456789012:role/path/ours".into()),
+        external_id: Some("…".into()),
+        session_duration: Some(12 * HOUR),
+    };
+    assert_eq!(config.aws, ours);
+    let here = Access { region: Some("eu-central-1".into()), ..ours.clone() };
+    assert_eq!(config.queues[0].access, here);
+    assert_eq!(config.buckets[0].access, Access { session_duration: Some(HOUR / 4), ..here });
+    let there = Access {
+        region: Some("Garage".into()),
+        endpoint_url: Some("http://127.0.0.1:3900".into()),
+        role_arn: Some("arn:aws-cn:iam::210987654321:role/theirs".into()),
+        ..ours
+    };
+    assert_eq!(config.buckets[1].access, there);
+}
+
+#[test]
+fn runs_may_never_begin_by_themselves() {
+    for (written, expected) in [
+        ("'never'", None),
+        ("'0s'", None),
+        ("0", None),
+        ("'1s'", Some(Duration::from_secs(1))),
+        ("'1day 12h'", Some(36 * HOUR)),
+    ] {
+        let toml = format!(
+            "[database]\nurl = 'postgres://h/d'\n[[bucket]]\nname = 'abc'\nreconcile_every = {written}"
+        );
+        assert_eq!(parsed(&toml, &[]).unwrap().buckets[0].reconcile_every, expected, "{written}");
+    }
+}
+
+#[test]
+fn parts_of_one_bucket_may_be_mirrored() {
+    let toml = "[database]\nurl = 'postgres://h/d'\n[[bucket]]\nname = 'abc'\nprefix = 'a/'\n\
+                [[bucket]]\nname = 'abc'\nprefix = 'a b/'\n[[bucket]]\nname = 'abd'";
+    assert_eq!(parsed(toml, &[]).unwrap().buckets.len(), 3);
+}

@@ -1,0 +1,214 @@
+//! The daemon: starts the loops, watches over them, and ends them.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::{Catalog, Connection};
+use crate::chain::chain;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::health::Health;
+use crate::ingest::{self, Activity, Backlog, Ending, Plant, Settings};
+use crate::recheck::Rechecker;
+use crate::reconcile::{Keeper, Schedule};
+use crate::wiring::{self, Clients};
+use crate::{admin, metrics, watch};
+
+/// Runs that go on at once, over all buckets: each holds a connection to Postgres.
+const RUNS_MAX: usize = 2;
+/// How long a batch that Postgres cannot take is held before its messages are given back:
+/// less than the visibility timeout a queue has unless somebody set another.
+const BATCH_PATIENCE: Duration = Duration::from_secs(20);
+/// How much of the grace is kept for giving back what could not be committed.
+const GIVE_BACK: Duration = Duration::from_secs(2);
+/// How long connections to Postgres may take to close: all that follows the grace.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Runs the daemon until `shutdown`, and then until what is in hand is committed or given back.
+///
+/// # Errors
+/// When something cannot be right without an operator: an address that is taken, a schema that is
+/// newer than this program, a loop that ended by itself.
+pub async fn serve(
+    config: &Config,
+    migrate: bool,
+    metrics: PrometheusHandle,
+    clock: Clock,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let health = Health::default();
+    let mut tasks = JoinSet::new();
+    if let Some(address) = config.admin.listen {
+        let listener = admin::bind(address).await?;
+        let admin = admin::serve(listener, health.clone(), metrics.clone(), shutdown.clone());
+        tasks.spawn(async move {
+            if let Err(error) = admin.await {
+                tracing::error!("{}", chain(error.as_ref()));
+            }
+            "admin endpoint"
+        });
+    }
+    tasks.spawn(named("metrics", metrics::upkeep(metrics, shutdown.clone())));
+    let catalog = wiring::catalog(config)?;
+    let connections: Arc<[Arc<Connection>]> =
+        config.buckets.iter().map(|bucket| wiring::connection(config, bucket)).collect();
+    let prepared = watch::prepare(&catalog, &connections, migrate, &health, clock, &shutdown).await?;
+    let ending = Ending { stop: shutdown.clone(), give_back: CancellationToken::new() };
+    if prepared {
+        start_loops(config, &catalog, &connections, &health, clock, &ending, &mut tasks).await;
+        tracing::info!(buckets = config.buckets.len(), queues = config.queues.len(), "serving");
+    }
+    let ended = watch_over(&mut tasks, &shutdown).await;
+    drain(tasks, config.shutdown.grace, &ending.give_back).await;
+    catalog.close(CLOSE_PATIENCE).await;
+    ended
+}
+
+async fn start_loops(
+    config: &Config,
+    catalog: &Catalog,
+    connections: &Arc<[Arc<Connection>]>,
+    health: &Health,
+    clock: Clock,
+    ending: &Ending,
+    tasks: &mut JoinSet<&'static str>,
+) {
+    let shutdown = &ending.stop;
+    let mut clients = Clients::default();
+    let plant = Plant {
+        catalog: catalog.clone(),
+        connections: Arc::clone(connections),
+        activity: Activity::default(),
+        backlog: Backlog::default(),
+        health: health.clone(),
+        clock,
+        ending: ending.clone(),
+    };
+    let mut queues = Vec::new();
+    for queue in &config.queues {
+        queues.push((queue.url.clone(), Arc::new(clients.queue(queue).await), queue.receivers));
+    }
+    let settings = Settings {
+        workers: config.ingest.workers,
+        batch_records: config.ingest.batch_records,
+        patience: BATCH_PATIENCE,
+    };
+    ingest::start(&plant, queues, settings, tasks);
+    let activity = plant.activity.clone().tell(catalog.clone(), Arc::clone(connections), shutdown.clone());
+    tasks.spawn(named("activity", activity));
+    tasks.spawn(named(
+        "database watch",
+        watch::database(catalog.clone(), health.clone(), clock, shutdown.clone()),
+    ));
+    tasks.spawn(named(
+        "problems",
+        watch::mirror_problems(catalog.clone(), health.clone(), clock, shutdown.clone()),
+    ));
+
+    let turns = Arc::new(Semaphore::new(RUNS_MAX));
+    for (section, connection) in config.buckets.iter().zip(&**connections) {
+        let bucket = Arc::new(clients.bucket(section).await);
+        let keeper = Keeper {
+            bucket: Arc::clone(&bucket),
+            catalog: catalog.clone(),
+            connection: Arc::clone(connection),
+            schedule: Schedule {
+                every: section.reconcile_every.unwrap_or_default(),
+                backlog_age: config.reconcile.backlog_age,
+                backlog_wait: config.reconcile.backlog_wait,
+                recheck_limit: config.recheck.limit,
+                region: section.access.region.clone(),
+            },
+            backlog: plant.backlog.clone(),
+            turns: Arc::clone(&turns),
+            health: health.clone(),
+            clock,
+        };
+        tasks.spawn(named("bucket keeper", keeper.keep_true(shutdown.clone())));
+        let rechecker = Rechecker {
+            bucket,
+            catalog: catalog.clone(),
+            connection: Arc::clone(connection),
+            concurrency: config.recheck.concurrency,
+            health: health.clone(),
+            clock,
+        };
+        tasks.spawn(named("rechecks", rechecker.settle_doubts(shutdown.clone())));
+    }
+}
+
+async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
+    task.await;
+    name
+}
+
+/// Waits until told to stop. A loop that ends before that, for any reason, ends the daemon: one
+/// that goes on without it would look well and not be.
+async fn watch_over(tasks: &mut JoinSet<&'static str>, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let Some(ended) = shutdown.run_until_cancelled(tasks.join_next()).await else { return Ok(()) };
+    // A loop may be quicker to hear of the end than we are.
+    let is_told = shutdown.is_cancelled();
+    shutdown.cancel();
+    match ended {
+        Some(Ok(_)) if is_told => Ok(()),
+        Some(Ok(name)) => bail!("the {name} ended by itself"),
+        Some(Err(error)) => Err(error).context("run a loop"),
+        None => Ok(()),
+    }
+}
+
+/// Gives the loops time to finish what they have in hand, and then to give back what they cannot.
+async fn drain(mut tasks: JoinSet<&'static str>, grace: Duration, give_back: &CancellationToken) {
+    let mut finish = pin!(async {
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a loop did not end well");
+            }
+        }
+    });
+    let last = GIVE_BACK.min(grace / 2);
+    if tokio::time::timeout(grace - last, finish.as_mut()).await.is_ok() {
+        return;
+    }
+    give_back.cancel();
+    match tokio::time::timeout(last, finish).await {
+        Ok(()) => tracing::warn!("could not commit all that was in hand: gave its messages back"),
+        Err(_) => {
+            tracing::warn!("left work undone after {grace:?}: messages in hand come again by themselves")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One loop that has ended, watched over by somebody who did not look before.
+    async fn ended(shutdown: &CancellationToken) -> anyhow::Result<()> {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async { "loop" });
+        tokio::task::yield_now().await;
+        watch_over(&mut tasks, shutdown).await
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_ends_by_itself_ends_the_daemon() {
+        let shutdown = CancellationToken::new();
+        assert_eq!(ended(&shutdown).await.unwrap_err().to_string(), "the loop ended by itself");
+        assert!(shutdown.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_was_told_to_end_may_be_the_first_to_do_so() {
+        let shutdown = CancellationToken::new();
+        shutdown.cancel();
+        ended(&shutdown).await.unwrap();
+    }
+}

@@ -1,0 +1,101 @@
+//! What happened last: told to the catalog from time to time, apart from the batches.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::{Catalog, Connection};
+use crate::model::Timestamp;
+
+/// How often the catalog is told.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// How old the messages are that are being received.
+#[derive(Clone, Debug, Default)]
+pub struct Backlog(Arc<Mutex<HashMap<Arc<str>, Duration>>>);
+
+impl Backlog {
+    /// The age of the oldest message of the last receive, over all queues.
+    pub fn age(&self) -> Duration {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().max().copied().unwrap_or_default()
+    }
+
+    pub(super) fn note(&self, queue: &Arc<str>, age: Duration) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(queue), age);
+    }
+}
+
+/// The latest event of each connection, and when each queue was last seen empty.
+#[derive(Clone, Debug, Default)]
+pub struct Activity(Arc<Mutex<Seen>>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// By bucket and prefix.
+    last_event: HashMap<(String, String), Timestamp>,
+    empty: HashMap<Arc<str>, Option<OffsetDateTime>>,
+    told: HashMap<(String, String), (Option<Timestamp>, Option<OffsetDateTime>)>,
+}
+
+impl Activity {
+    /// Counts `queue` among those that must be empty for anything to be caught up.
+    pub(super) fn expect(&self, queue: &Arc<str>) {
+        self.seen().empty.entry(Arc::clone(queue)).or_default();
+    }
+
+    /// Notes that events of a connection up to `time` are committed.
+    pub(super) fn note_event(&self, connection: &Connection, time: Timestamp) {
+        let mut seen = self.seen();
+        let name = (connection.bucket.clone(), connection.prefix.clone());
+        let last = seen.last_event.entry(name).or_insert(time);
+        *last = time.max(*last);
+    }
+
+    /// Notes that a queue had nothing waiting, and nothing of it is in hand.
+    pub(super) fn note_empty(&self, queue: &Arc<str>, now: OffsetDateTime) {
+        self.seen().empty.insert(Arc::clone(queue), Some(now));
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the catalog what is new, until told to stop, and once more then.
+    pub async fn tell(
+        self,
+        catalog: Catalog,
+        connections: Arc<[Arc<Connection>]>,
+        shutdown: CancellationToken,
+    ) {
+        loop {
+            let is_last = shutdown.run_until_cancelled(tokio::time::sleep(TELL_EVERY)).await.is_none();
+            for connection in &*connections {
+                self.tell_one(&catalog, connection).await;
+            }
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    async fn tell_one(&self, catalog: &Catalog, connection: &Connection) {
+        let name = (connection.bucket.clone(), connection.prefix.clone());
+        let news = {
+            let seen = self.seen();
+            // A queue that was never seen empty leaves everything behind.
+            let caught_up = seen.empty.values().copied().min().flatten();
+            let news = (seen.last_event.get(&name).copied(), caught_up);
+            if seen.told.get(&name) == Some(&news) || news == (None, None) {
+                return;
+            }
+            news
+        };
+        match catalog.note_activity(connection, news.0, news.1).await {
+            Ok(()) => drop(self.seen().told.insert(name, news)),
+            Err(error) => tracing::debug!(%error, "note activity"),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Merges claims in batches: what is waiting, up to a limit, and never waits for more. So latency
+//! is one commit when there is little to do, and batches grow with the load.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::{Ending, Plant, Settings, Work};
+use crate::catalog::{Connection, Quarantined, Trouble, trouble};
+use crate::metrics;
+use crate::model::{Claim, Verdict};
+
+/// The first pause before a batch that Postgres could not take is tried again; it doubles.
+const PAUSE_FIRST: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Works until all receivers are gone and nothing is waiting.
+pub(super) async fn work(
+    plant: Plant,
+    mut waiting: mpsc::Receiver<Work>,
+    settings: Settings,
+) -> &'static str {
+    let mut batch = Vec::with_capacity(settings.batch_records);
+    while waiting.recv_many(&mut batch, settings.batch_records).await > 0 {
+        let mut by_connection: BTreeMap<(String, String), Vec<Work>> = BTreeMap::new();
+        for work in batch.drain(..) {
+            let name = (work.connection.bucket.clone(), work.connection.prefix.clone());
+            by_connection.entry(name).or_default().push(work);
+        }
+        for works in by_connection.into_values() {
+            apply(&plant, works, settings.patience).await;
+        }
+    }
+    "ingest worker"
+}
+
+/// Applies a batch of one connection. One that Postgres does not take is halved until the
+/// record that it does not take stands alone, and that one is set aside.
+async fn apply(plant: &Plant, batch: Vec<Work>, patience: Duration) {
+    let Ending { stop, give_back } = &plant.ending;
+    let deadline = Instant::now() + patience;
+    let mut pause = PAUSE_FIRST;
+    let mut batches = vec![batch];
+    while let Some(mut batch) = batches.pop() {
+        let Some(connection) = batch.first().map(|work| Arc::clone(&work.connection)) else { continue };
+        let claims: Vec<(&str, &Claim)> = batch.iter().map(|work| (work.key.as_str(), &work.claim)).collect();
+        let began = Instant::now();
+        let apply = plant.catalog.apply(&connection, &claims, (plant.clock)());
+        let error = match give_back.run_until_cancelled(apply).await {
+            // Perhaps it was just being committed: then it comes again, and changes nothing.
+            None => {
+                fail(batch).await;
+                continue;
+            }
+            Some(Ok(verdicts)) => {
+                metrics::batch_records().record(batch.len() as f64);
+                metrics::commit().record(began.elapsed());
+                finish(plant, &connection, batch, &verdicts).await;
+                continue;
+            }
+            Some(Err(error)) => error,
+        };
+        match trouble(&error) {
+            Trouble::Race | Trouble::Unfit if batch.len() > 1 => {
+                let half = batch.split_off(batch.len() / 2);
+                batches.extend([half, batch]);
+            }
+            Trouble::Unfit => {
+                for work in batch {
+                    set_aside(plant, &work, &error.to_string()).await;
+                }
+            }
+            Trouble::Race | Trouble::Away | Trouble::Other => {
+                tracing::warn!(bucket = connection.bucket, records = batch.len(), %error, "commit a batch");
+                let is_over = Instant::now() > deadline || stop.is_cancelled();
+                let is_cut = is_over || stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none();
+                pause = (pause * 2).min(PAUSE_MAX);
+                if is_cut {
+                    fail(batch).await;
+                } else {
+                    batches.push(batch);
+                }
+            }
+        }
+    }
+}
+
+async fn finish(plant: &Plant, connection: &Connection, batch: Vec<Work>, verdicts: &[Verdict]) {
+    let now = (plant.clock)();
+    if let Some(latest) = batch.iter().map(|work| work.claim.time).max() {
+        plant.activity.note_event(connection, latest);
+    }
+    for (work, verdict) in batch.iter().zip(verdicts) {
+        metrics::events(&connection.bucket, work.kind, verdict.outcome.as_str()).increment(1);
+        metrics::event_lag().record((now - OffsetDateTime::from(work.claim.time)).as_seconds_f64());
+    }
+    tracing::debug!(bucket = connection.bucket, records = batch.len(), "batch committed");
+    for work in batch {
+        work.message.done().await;
+    }
+}
+
+async fn set_aside(plant: &Plant, work: &Work, reason: &str) {
+    let item = Quarantined {
+        queue: &work.queue,
+        message_id: &work.message.id,
+        record: work.place,
+        receive_count: work.message.receive_count,
+        body: &work.message.body,
+        reason,
+    };
+    tracing::warn!(queue = %work.queue, message_id = work.message.id, reason, "set aside in catalog.quarantine");
+    match plant.catalog.quarantine(&item, (plant.clock)()).await {
+        Ok(()) => {
+            metrics::quarantined("unfit").increment(1);
+            work.message.done().await;
+        }
+        Err(error) => {
+            tracing::warn!(%error, "quarantine a record");
+            work.message.failed().await;
+        }
+    }
+}
+
+async fn fail(batch: Vec<Work>) {
+    for work in batch {
+        work.message.failed().await;
+    }
+}

@@ -1,0 +1,353 @@
+//! Every metric there is, with its unit and help, and a function to record each.
+
+use std::time::Duration;
+
+use ::metrics::{Counter, Gauge, Histogram, Unit};
+use ::metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use anyhow::Context;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
+
+/// The `bucket` of events from buckets that are not configured. Their names would be anybody's to
+/// choose, and each a series of its own.
+pub const NO_BUCKET: &str = "-";
+
+/// How often observations are moved out of the way of the next ones.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// One metric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Metric {
+    /// Its name, exactly as it is scraped.
+    pub name: &'static str,
+    /// What kind it is.
+    pub kind: Kind,
+    /// What it counts in.
+    pub unit: Unit,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it means.
+    pub help: &'static str,
+}
+
+/// What kind of metric it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// It only grows.
+    Counter,
+    /// It is what it is now.
+    Gauge,
+    /// How often it was at most each of these.
+    Histogram(&'static [f64]),
+}
+
+/// From a commit when idle to a day after an outage, in seconds.
+const LAG: Kind =
+    Kind::Histogram(&[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 86400.0]);
+const SIZES: Kind =
+    Kind::Histogram(&[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10000.0]);
+const COMMITS: Kind =
+    Kind::Histogram(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]);
+
+/// All of them.
+#[rustfmt::skip]
+pub const ALL: &[Metric] = &[
+    EVENTS, MESSAGES, QUARANTINED, EVENT_LAG, BATCH_RECORDS, COMMIT, COMMIT_RETRIES, RECHECKS, RECHECKS_PENDING,
+    S3_REQUESTS, RECONCILE_KEYS, DRIFT, COMPLETE_THROUGH, BUILD_INFO,
+];
+
+const EVENTS: Metric = metric(
+    "stocktake_events_total",
+    Kind::Counter,
+    Unit::Count,
+    &["bucket", "kind", "outcome"],
+    "Records of notifications, by what they said and what came of them.",
+);
+const MESSAGES: Metric = metric(
+    "stocktake_messages_total",
+    Kind::Counter,
+    Unit::Count,
+    &["queue", "outcome"],
+    "Messages received, by what became of them.",
+);
+const QUARANTINED: Metric = metric(
+    "stocktake_quarantined_total",
+    Kind::Counter,
+    Unit::Count,
+    &["reason"],
+    "Messages and records set aside because they could not be read.",
+);
+const EVENT_LAG: Metric = metric(
+    "stocktake_event_lag_seconds",
+    LAG,
+    Unit::Seconds,
+    &[],
+    "From the time S3 gives an event to the commit that has it in the catalog.",
+);
+const BATCH_RECORDS: Metric =
+    metric("stocktake_batch_records", SIZES, Unit::Count, &[], "Records in one transaction.");
+const COMMIT: Metric = metric(
+    "stocktake_commit_seconds",
+    COMMITS,
+    Unit::Seconds,
+    &[],
+    "How long one transaction took, from its beginning to its commit.",
+);
+const COMMIT_RETRIES: Metric = metric(
+    "stocktake_commit_retries_total",
+    Kind::Counter,
+    Unit::Count,
+    &[],
+    "Transactions tried again because another writer was faster.",
+);
+const RECHECKS: Metric = metric(
+    "stocktake_rechecks_total",
+    Kind::Counter,
+    Unit::Count,
+    &["reason"],
+    "Keys that S3 was asked about, by why they were in doubt.",
+);
+const RECHECKS_PENDING: Metric =
+    metric("stocktake_rechecks_pending", Kind::Gauge, Unit::Count, &[], "Keys in doubt now.");
+const S3_REQUESTS: Metric = metric(
+    "stocktake_s3_requests_total",
+    Kind::Counter,
+    Unit::Count,
+    &["operation", "outcome"],
+    "Requests to S3.",
+);
+const RECONCILE_KEYS: Metric = metric(
+    "stocktake_reconcile_keys_total",
+    Kind::Counter,
+    Unit::Count,
+    &[],
+    "Keys that runs have compared with the catalog.",
+);
+const DRIFT: Metric = metric(
+    "stocktake_drift_total",
+    Kind::Counter,
+    Unit::Count,
+    &["kind"],
+    "Differences that runs have found between bucket and catalog.",
+);
+const COMPLETE_THROUGH: Metric = metric(
+    "stocktake_complete_through_timestamp_seconds",
+    Kind::Gauge,
+    Unit::Seconds,
+    &["bucket"],
+    "The time, on S3's clock and since 1970, up to which the catalog is known to be complete.",
+);
+const BUILD_INFO: Metric =
+    metric("stocktake_build_info", Kind::Gauge, Unit::Count, &["version"], "1, for the version that runs.");
+
+const fn metric(
+    name: &'static str,
+    kind: Kind,
+    unit: Unit,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Metric {
+    Metric { name, kind, unit, labels, help }
+}
+
+/// Counts records. `outcome` is `applied`, `duplicate`, `stale`, `doubt` or `ignored`; `bucket`
+/// is a configured one's name or [`NO_BUCKET`].
+pub fn events(bucket: &str, kind: &'static str, outcome: &'static str) -> Counter {
+    counter!(EVENTS.name, "bucket" => bucket.to_owned(), "kind" => kind, "outcome" => outcome)
+}
+
+/// Counts messages of a queue, by its URL.
+pub fn messages(queue: &str, outcome: &'static str) -> Counter {
+    counter!(MESSAGES.name, "queue" => queue.to_owned(), "outcome" => outcome)
+}
+
+/// Counts what was set aside.
+pub fn quarantined(reason: &'static str) -> Counter {
+    counter!(QUARANTINED.name, "reason" => reason)
+}
+
+/// Records seconds from an event's time to its commit.
+pub fn event_lag() -> Histogram {
+    histogram!(EVENT_LAG.name)
+}
+
+/// Records how many records a transaction had.
+pub fn batch_records() -> Histogram {
+    histogram!(BATCH_RECORDS.name)
+}
+
+/// Records how many seconds a transaction took.
+pub fn commit() -> Histogram {
+    histogram!(COMMIT.name)
+}
+
+/// Counts transactions that are tried again.
+pub fn commit_retries() -> Counter {
+    counter!(COMMIT_RETRIES.name)
+}
+
+/// Counts keys that S3 was asked about.
+pub fn rechecks(reason: &str) -> Counter {
+    counter!(RECHECKS.name, "reason" => reason.to_owned())
+}
+
+/// Sets how many keys are in doubt.
+pub fn rechecks_pending() -> Gauge {
+    gauge!(RECHECKS_PENDING.name)
+}
+
+/// Counts a request, by the name S3 has for it and by how it ends: `ok`, `error`, or `cancelled`
+/// when nobody waits for it any more.
+pub async fn s3_request<T, E>(
+    operation: &'static str,
+    request: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    struct Under(&'static str, &'static str);
+    impl Drop for Under {
+        fn drop(&mut self) {
+            counter!(S3_REQUESTS.name, "operation" => self.0, "outcome" => self.1).increment(1);
+        }
+    }
+    let mut under = Under(operation, "cancelled");
+    let answer = request.await;
+    under.1 = if answer.is_ok() { "ok" } else { "error" };
+    answer
+}
+
+/// Counts keys compared.
+pub fn reconcile_keys() -> Counter {
+    counter!(RECONCILE_KEYS.name)
+}
+
+/// Counts differences found. `kind` is `missing`, `stale`, `ghost` or `latest`.
+pub fn drift(kind: &'static str) -> Counter {
+    counter!(DRIFT.name, "kind" => kind)
+}
+
+/// Sets the seconds since 1970 up to which a bucket's catalog is complete. Of several parts of one
+/// bucket it is the least.
+pub fn complete_through(bucket: &str) -> Gauge {
+    gauge!(COMPLETE_THROUGH.name, "bucket" => bucket.to_owned())
+}
+
+/// Starts to record in this process; what is recorded before is lost. To be called once.
+pub fn install() -> anyhow::Result<PrometheusHandle> {
+    let recorder = builder()?.build_recorder();
+    let handle = recorder.handle();
+    ::metrics::set_global_recorder(recorder)
+        .ok()
+        .context("install the recorder of metrics: there is one already")?;
+    begin();
+    Ok(handle)
+}
+
+/// Keeps the recorder's memory small until told to stop, whether or not anybody scrapes.
+pub async fn upkeep(handle: PrometheusHandle, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(UPKEEP_EVERY)).await.is_some() {
+        handle.run_upkeep();
+    }
+}
+
+/// Without buckets a histogram would come out as a summary, which cannot be added up.
+fn builder() -> anyhow::Result<PrometheusBuilder> {
+    ALL.iter().try_fold(PrometheusBuilder::new(), |builder, metric| match metric.kind {
+        Kind::Histogram(buckets) => builder
+            .set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)
+            .with_context(|| format!("set the buckets of {}", metric.name)),
+        Kind::Counter | Kind::Gauge => Ok(builder),
+    })
+}
+
+/// Describes every metric, and lets those without labels begin at nothing: a series that appears
+/// with its first event has no rate for it.
+fn begin() {
+    for metric in ALL {
+        let (name, unit, help) = (metric.name, metric.unit, metric.help);
+        match metric.kind {
+            Kind::Counter => describe_counter!(name, unit, help),
+            Kind::Gauge => describe_gauge!(name, unit, help),
+            Kind::Histogram(_) => describe_histogram!(name, unit, help),
+        }
+        if metric.labels.is_empty() {
+            match metric.kind {
+                Kind::Counter => counter!(name).absolute(0),
+                Kind::Gauge => gauge!(name).set(0.0),
+                Kind::Histogram(_) => drop(histogram!(name)),
+            }
+        }
+    }
+    gauge!(BUILD_INFO.name, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_out_as_they_are_written() {
+        let recorder = builder().unwrap().build_recorder();
+        ::metrics::with_local_recorder(&recorder, || {
+            begin();
+            events("genomics", "put", "applied").increment(2);
+            messages("https://q", "acknowledged").increment(1);
+            quarantined("not_json").increment(1);
+            event_lag().record(0.2);
+            batch_records().record(7.0);
+            commit().record(0.003);
+            commit_retries().increment(1);
+            rechecks("tie").increment(1);
+            rechecks_pending().set(3.0);
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let answer = runtime.block_on(s3_request("ListObjectVersions", async { Ok::<_, ()>(()) }));
+            assert_eq!(answer, Ok(()));
+            drop(s3_request("ListObjectVersions", async { Ok::<_, ()>(()) }));
+            reconcile_keys().increment(1_000);
+            drift("ghost").increment(1);
+            complete_through("genomics").set(1_750_000_000.0);
+        });
+        let text = recorder.handle().render();
+        for line in [
+            "stocktake_events_total{bucket=\"genomics\",kind=\"put\",outcome=\"applied\"} 2",
+            "stocktake_messages_total{queue=\"https://q\",outcome=\"acknowledged\"} 1",
+            "stocktake_quarantined_total{reason=\"not_json\"} 1",
+            "stocktake_event_lag_seconds_bucket{le=\"0.25\"} 1",
+            "stocktake_event_lag_seconds_count 1",
+            "stocktake_batch_records_bucket{le=\"5\"} 0",
+            "stocktake_batch_records_bucket{le=\"10\"} 1",
+            "stocktake_commit_seconds_sum 0.003",
+            "stocktake_commit_retries_total 1",
+            "stocktake_rechecks_total{reason=\"tie\"} 1",
+            "stocktake_rechecks_pending 3",
+            "stocktake_s3_requests_total{operation=\"ListObjectVersions\",outcome=\"ok\"} 1",
+            "stocktake_reconcile_keys_total 1000",
+            "stocktake_drift_total{kind=\"ghost\"} 1",
+            "stocktake_complete_through_timestamp_seconds{bucket=\"genomics\"} 1750000000",
+            concat!("stocktake_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in:\n{text}");
+        }
+        for metric in ALL {
+            let kind = match metric.kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram(_) => "histogram",
+            };
+            for line in
+                [format!("# HELP {} {}", metric.name, metric.help), format!("# TYPE {} {kind}", metric.name)]
+            {
+                assert!(text.contains(&line), "{line} is not in:\n{text}");
+            }
+        }
+        assert_eq!(text.matches("# TYPE ").count(), ALL.len());
+    }
+
+    #[test]
+    fn what_has_no_labels_begins_at_nothing() {
+        let recorder = builder().unwrap().build_recorder();
+        ::metrics::with_local_recorder(&recorder, begin);
+        let text = recorder.handle().render();
+        for line in ["stocktake_commit_retries_total 0", "stocktake_rechecks_pending 0"] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in:\n{text}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Watches the database: gets it ready, sees that it answers, and keeps a note of what is wrong
+//! in it for `stocktake status`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use sqlx::migrate::MigrateError;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::{Catalog, Connection, Trouble, trouble};
+use crate::chain::chain;
+use crate::clock::Clock;
+use crate::health::{Health, Subject};
+use crate::metrics;
+
+/// How often Postgres is asked whether it is there.
+const PING_EVERY: Duration = Duration::from_secs(5);
+/// How often what is wrong is written down.
+const MIRROR_EVERY: Duration = Duration::from_secs(1);
+/// The first pause before a database that was not there is tried again; it doubles.
+const PAUSE_FIRST: Duration = Duration::from_millis(500);
+const PAUSE_MAX: Duration = Duration::from_secs(15);
+
+/// What an operator can do about a database that does not answer.
+const REMEDY: &str = "see that Postgres runs and that database.url is right";
+
+/// Brings the schema up to date and makes room for every connection, as soon as Postgres is there.
+/// False when told to stop before that.
+///
+/// # Errors
+/// When waiting cannot help: the schema is newer than this program, or a permission is missing.
+pub(crate) async fn prepare(
+    catalog: &Catalog,
+    connections: &[Arc<Connection>],
+    migrate: bool,
+    health: &Health,
+    clock: Clock,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<bool> {
+    let mut pause = PAUSE_FIRST;
+    loop {
+        let Some(prepared) =
+            shutdown.run_until_cancelled(prepare_once(catalog, connections, migrate, clock)).await
+        else {
+            return Ok(false);
+        };
+        let error = match prepared {
+            Ok(()) => {
+                health.ok(Subject::Database);
+                return Ok(true);
+            }
+            Err(error) => error,
+        };
+        if !passes(&error) {
+            return Err(error);
+        }
+        let message = chain(error.as_ref());
+        if health.problem(Subject::Database, &message, REMEDY, clock()) {
+            tracing::warn!(remedy = REMEDY, "database is not ready: {message}");
+        }
+        if shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return Ok(false);
+        }
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+async fn prepare_once(
+    catalog: &Catalog,
+    connections: &[Arc<Connection>],
+    migrate: bool,
+    clock: Clock,
+) -> anyhow::Result<()> {
+    catalog.reach().await?;
+    if migrate {
+        catalog.migrate().await.context("bring the database schema up to date")?;
+    }
+    for connection in connections {
+        let Connection { bucket, prefix, .. } = &**connection;
+        catalog
+            .connect(connection, clock())
+            .await
+            .with_context(|| format!("make room for bucket {bucket:?} below {prefix:?}"))?;
+    }
+    Ok(())
+}
+
+fn passes(error: &anyhow::Error) -> bool {
+    let postgres = error.chain().find_map(|cause| match cause.downcast_ref::<MigrateError>() {
+        Some(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => Some(error),
+        _ => cause.downcast_ref::<sqlx::Error>(),
+    });
+    postgres.is_some_and(|error| matches!(trouble(error), Trouble::Away | Trouble::Race))
+}
+
+/// Asks Postgres from time to time whether it is there, and how things stand, until told to stop.
+pub(crate) async fn database(catalog: Catalog, health: Health, clock: Clock, shutdown: CancellationToken) {
+    while shutdown.run_until_cancelled(tokio::time::sleep(PING_EVERY)).await.is_some() {
+        let Some(levels) = shutdown.run_until_cancelled(catalog.levels()).await else { return };
+        match levels {
+            Ok(levels) => {
+                metrics::rechecks_pending().set(levels.rechecks as f64);
+                for (bucket, moment) in levels.complete_through {
+                    metrics::complete_through(&bucket).set(moment.unix_timestamp() as f64);
+                }
+                if health.ok(Subject::Database) {
+                    tracing::info!("database answers again");
+                }
+            }
+            Err(error) => {
+                let Some(reached) = shutdown.run_until_cancelled(catalog.reach()).await else { return };
+                let error = reached.err().unwrap_or(error.into());
+                let message = chain(error.as_ref());
+                if health.problem(Subject::Database, &message, REMEDY, clock()) {
+                    tracing::warn!(remedy = REMEDY, "database does not answer: {message}");
+                }
+            }
+        }
+    }
+}
+
+/// Keeps `catalog.problems` what [`Health`] says, until told to stop. What an earlier process left
+/// there is removed as soon as its subject is found well.
+pub(crate) async fn mirror_problems(
+    catalog: Catalog,
+    health: Health,
+    clock: Clock,
+    shutdown: CancellationToken,
+) {
+    let mut written: BTreeMap<Subject, Option<String>> = BTreeMap::new();
+    while shutdown.run_until_cancelled(tokio::time::sleep(MIRROR_EVERY)).await.is_some() {
+        for (subject, problem) in health.snapshot().subjects() {
+            let message = problem.map(|problem| problem.message.clone());
+            if written.get(subject) == Some(&message) {
+                continue;
+            }
+            let name = subject.to_string();
+            let outcome = match problem {
+                Some(problem) => {
+                    catalog.note_problem(&name, &problem.message, &problem.remedy, clock()).await
+                }
+                None => catalog.clear_problem(&name).await,
+            };
+            match outcome {
+                Ok(()) => drop(written.insert(subject.clone(), message)),
+                Err(error) => tracing::debug!(%error, subject = name, "write a problem down"),
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! From configuration to the edges: which clients, with whose credentials, for what.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use aws_config::SdkConfig;
+use sqlx::postgres::PgConnectOptions;
+
+use crate::aws::{self, Access};
+use crate::bucket::s3;
+use crate::catalog::{Catalog, Connection, Terms};
+use crate::config::{self, Config};
+use crate::queue::sqs;
+
+/// AWS clients, where equal access shares credentials and their refresh.
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    known: HashMap<Access, SdkConfig>,
+}
+
+impl Clients {
+    /// The bucket of one `[[bucket]]` section. Asks nobody yet.
+    pub(crate) async fn bucket(&mut self, bucket: &config::Bucket) -> s3::Bucket {
+        let config = self.sdk_config(&bucket.access).await;
+        s3::Bucket::new(&bucket.name, aws::s3(&config))
+    }
+
+    /// The queue of one `[[queue]]` section. Asks nobody yet.
+    pub(crate) async fn queue(&mut self, queue: &config::Queue) -> sqs::Queue {
+        let mut access = queue.access.clone();
+        access.region = access.region.or_else(|| aws::queue_region(&queue.url));
+        let config = self.sdk_config(&access).await;
+        sqs::Queue::new(&queue.url, aws::sqs(&config))
+    }
+
+    async fn sdk_config(&mut self, access: &Access) -> SdkConfig {
+        if let Some(config) = self.known.get(access) {
+            return config.clone();
+        }
+        let config = aws::sdk_config(access).await;
+        self.known.insert(access.clone(), config.clone());
+        config
+    }
+}
+
+/// The catalog behind `[database]`. Connects when first used.
+///
+/// # Errors
+/// When the URL means nothing to Postgres's driver.
+pub(crate) fn catalog(config: &Config) -> anyhow::Result<Catalog> {
+    let database = &config.database;
+    // The driver's own error may quote the URL, and with it the password.
+    let options = PgConnectOptions::from_str(database.url.expose())
+        .map_err(|_| anyhow::anyhow!("database.url: not a URL that Postgres's driver understands"))
+        .context("read the configuration")?;
+    Ok(Catalog::new(options, database.max_connections, database.connect_timeout))
+}
+
+/// What the catalog has to know of one `[[bucket]]` section.
+pub(crate) fn connection(config: &Config, bucket: &config::Bucket) -> Arc<Connection> {
+    Arc::new(Connection {
+        bucket: bucket.name.clone(),
+        prefix: bucket.prefix.clone(),
+        terms: Terms {
+            margin: config.merge.margin,
+            trust_sequencers: bucket.trust_sequencers,
+            recheck_delay: config.recheck.delay,
+        },
+    })
+}

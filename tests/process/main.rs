@@ -1,0 +1,8 @@
+//! The real binary beside an emulator of S3 and SQS and a real Postgres. Whether the catalog is
+//! right is judged by another program with another S3 client: `tests/testbed/compare.py`.
+
+#![expect(clippy::unwrap_used, reason = "what helps a test may fail like the test")]
+
+mod endings;
+mod modes;
+mod support;

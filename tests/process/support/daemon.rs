@@ -1,0 +1,230 @@
+//! `stocktake` itself, as an operator runs it.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+
+use super::{Config, Stage, eventually};
+
+/// What a service manager grants before it kills.
+const STOP_MAX: Duration = Duration::from_secs(25);
+/// Lines of the log that a failed test shows.
+const LINES_SHOWN: usize = 40;
+
+/// `stocktake serve` at work. It ends with the test.
+pub(crate) struct Daemon {
+    child: Child,
+    admin: SocketAddr,
+    log: PathBuf,
+}
+
+/// How a daemon ended, and how long it took.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) after: Duration,
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Told {
+    /// The lines of a command that was asked for JSON, one value each.
+    pub(crate) fn json(&self) -> Vec<Value> {
+        let values = serde_json::Deserializer::from_str(&self.stdout).into_iter();
+        values.map(|value| value.unwrap_or_else(|error| panic!("{error} in {self:?}"))).collect()
+    }
+}
+
+/// The binary with nothing in its environment but what leads it to `stage`.
+fn binary(stage: &Stage) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stocktake"));
+    command.envs(stage.environment()).current_dir(&stage.folder).kill_on_drop(true);
+    command
+}
+
+impl Stage {
+    /// Starts a daemon and waits for nothing.
+    pub(crate) fn start(&self, config: &Config) -> Daemon {
+        let admin = free_address();
+        let name = admin.port().to_string();
+        let (file, log) = (self.folder.join(format!("{name}.toml")), self.folder.join(format!("{name}.log")));
+        std::fs::write(&file, config.text(admin)).unwrap();
+        let output = File::create(&log).unwrap();
+        let mut command = binary(self);
+        command.arg("--config").arg(file).arg("serve").stdin(Stdio::null());
+        command.stdout(output.try_clone().unwrap()).stderr(output);
+        Daemon { child: command.spawn().unwrap(), admin, log }
+    }
+
+    /// Starts a daemon and waits until each of its buckets was listed and what that brought up is settled.
+    pub(crate) async fn serve(&self, config: &Config) -> Daemon {
+        let mut daemon = self.start(config);
+        daemon.until_ready().await;
+        eventually("a run over each bucket", async || {
+            daemon.must_run();
+            let new = "select count(*) from catalog.buckets where complete_through is null";
+            (self.count(new).await == 0).then_some(())
+        })
+        .await;
+        daemon
+    }
+
+    /// Runs one of its commands.
+    pub(crate) async fn run(&self, config: &Config, words: &[&str]) -> Told {
+        let file = self.folder.join("command.toml");
+        std::fs::write(&file, config.text(free_address())).unwrap();
+        let mut command = binary(self);
+        command.arg("--config").arg(&file).args(words);
+        told(command, "").await
+    }
+
+    /// What `stocktake status` says, for programs and for people.
+    pub(crate) async fn status(&self, config: &Config) -> (Value, String) {
+        let json = self.run(config, &["status", "--format", "json"]).await;
+        let text = self.run(config, &["status"]).await;
+        assert_eq!((json.code, text.code), (Some(0), Some(0)), "{json:?} {text:?}");
+        (json.json().remove(0), text.stdout)
+    }
+
+    /// What is wrong with `subject` according to `stocktake status`, as soon as something is:
+    /// its message and its remedy. People are told the same.
+    pub(crate) async fn problem(&self, config: &Config, subject: &str) -> (String, String) {
+        eventually(&format!("a problem of {subject}"), async || {
+            let (json, text) = self.status(config).await;
+            let problems = json["problems"].as_array().unwrap().iter();
+            let problem = problems.clone().find(|problem| problem["subject"] == subject)?;
+            let word = |name: &str| problem[name].as_str().unwrap().to_owned();
+            let (message, remedy) = (word("message"), word("remedy"));
+            assert!(text.contains(&message) && text.contains(&remedy), "{text}");
+            Some((message, remedy))
+        })
+        .await
+    }
+}
+
+/// Runs the binary without any stage: no servers, no configuration, no environment of ours.
+pub(crate) async fn alone(words: &[&str], input: &str) -> Told {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stocktake"));
+    command.args(words).current_dir(env!("CARGO_TARGET_TMPDIR")).kill_on_drop(true);
+    told(command, input).await
+}
+
+async fn told(mut command: Command, input: &str) -> Told {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A command that does not read has perhaps ended already.
+    let _ = stdin.write_all(input.as_bytes()).await;
+    drop(stdin);
+    let done = child.wait_with_output().await.unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Told { code: done.status.code(), stdout: text(&done.stdout), stderr: text(&done.stderr) }
+}
+
+impl Daemon {
+    /// The status and the body of an answer of the admin endpoint; none while it does not listen.
+    pub(crate) async fn get(&self, path: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(self.admin).await.ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: stocktake\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.ok()?;
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+    }
+
+    /// What `/readyz` says, as soon as it is `status` and speaks of `words`.
+    pub(crate) async fn until_readyz(&mut self, status: u16, words: &str) -> String {
+        eventually(&format!("/readyz with {status} and {words:?}"), async || {
+            self.must_run();
+            let (code, body) = self.get("/readyz").await?;
+            (code == status && body.contains(words)).then_some(body)
+        })
+        .await
+    }
+
+    pub(crate) async fn until_ready(&mut self) {
+        self.until_readyz(200, "ready").await;
+    }
+
+    /// The value of a metric with all its labels, as `/metrics` writes it; 0 where there is none.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let (_, body) = self.get("/metrics").await.unwrap();
+        let value = body.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        value.unwrap_or_default()
+    }
+
+    /// Fails if it has ended.
+    pub(crate) fn must_run(&mut self) {
+        let ended = self.child.try_wait().unwrap();
+        assert!(ended.is_none(), "the daemon ended with {ended:?}");
+    }
+
+    /// Sends a signal, such as `TERM`, by the shell's own `kill`: it is everywhere.
+    pub(crate) async fn signal(&self, name: &str) {
+        let line = format!("kill -{name} {}", self.child.id().unwrap());
+        assert!(Command::new("sh").args(["-c", &line]).status().await.unwrap().success());
+    }
+
+    /// Waits until it has ended, for no longer than a service manager would.
+    pub(crate) async fn end(&mut self) -> Ended {
+        let began = Instant::now();
+        let status = tokio::time::timeout(STOP_MAX, self.child.wait()).await;
+        let status = status.unwrap_or_else(|_| panic!("still there after {STOP_MAX:?}")).unwrap();
+        Ended { status, after: began.elapsed() }
+    }
+
+    /// Stops it as a service manager does. It has to end well.
+    pub(crate) async fn stop(mut self) -> Ended {
+        self.signal("TERM").await;
+        let ended = self.end().await;
+        assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+        ended
+    }
+
+    /// Ends it as a power cut does.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// What it logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let shown = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n");
+            eprintln!("the daemon's log, {} lines, ends:\n{shown}", lines.len());
+        }
+    }
+}
+
+/// An address that nobody listens on, below the ports that the kernel gives to clients: so nobody
+/// gets it between our choosing it and the daemon's binding it.
+fn free_address() -> SocketAddr {
+    loop {
+        let address = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(10_000..30_000)));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! What every test stands on: a stage of its own, the daemon on it, and what may go wrong between.
+
+mod daemon;
+mod front;
+mod relay;
+mod stage;
+
+pub(crate) use daemon::{Daemon, Ended, Told};
+pub(crate) use front::Front;
+pub(crate) use relay::Relay;
+pub(crate) use stage::{Config, Queue, Stage};
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How often something is looked at that is waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long anything may take that is not itself a promise of less.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `look` finds what it looks for. `what` says what did not come.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
