@@ -57,12 +57,11 @@ impl Daemon {
         verdict
     }
 
-    /// Whether a listing of `key` says anything new, as far as the rows are now.
-    pub(crate) fn differs(&self, key: Key, listed: &[Listed], window: Window) -> bool {
-        let before = self.stack(key);
-        let mut after = before.clone();
+    /// Whether a listing of a key says anything new, as far as the rows `held` tell.
+    pub(crate) fn differs(&self, held: &Stack, listed: &[Listed], window: Window) -> bool {
+        let mut after = held.clone();
         let found = after.observe(listed, window, Glance::Run, &self.horizon());
-        found.doubt.is_some() || after.writes_since(&before).next().is_some()
+        found.doubt.is_some() || after != *held
     }
 
     /// Writes what a page of a run shows of one key.
@@ -73,21 +72,31 @@ impl Daemon {
         found
     }
 
-    /// Writes what a recheck showed. The doubt it was made for is settled; a later one is not.
+    /// Writes what a recheck showed. If that settled the doubt it was made for, the key is struck
+    /// off; a later doubt stays.
     pub(crate) fn settle(&mut self, key: Key, ticket: u32, listed: &[Listed], window: Window) -> Observation {
         let horizon = self.horizon();
         let found = self.catalog.entry(key).or_default().observe(listed, window, Glance::Recheck, &horizon);
-        self.ask(key, found.doubt);
         if self.rechecks.get(&key) == Some(&ticket) {
             self.rechecks.remove(&key);
         }
+        // The row may be gone by now: another recheck or a run settled it. This doubt is a new one.
+        self.ask(key, found.doubt);
         found
     }
 
-    /// Completes a run: its window is the watermark now, and spent tombstones are purged.
-    pub(crate) fn complete(&mut self, window: Window) {
+    /// Starts a run, and returns the ticket of the last doubt raised before it.
+    pub(crate) fn start(&mut self, started: Timestamp) -> u32 {
+        self.run_started = Some(started);
+        self.tickets
+    }
+
+    /// Completes a run: its window is the watermark now, the doubts raised before it are settled,
+    /// and spent tombstones are purged.
+    pub(crate) fn complete(&mut self, window: Window, ticket: u32) {
         self.run_started = None;
         self.watermark = Some(window);
+        self.rechecks.retain(|_, asked| *asked > ticket);
         let horizon = self.horizon();
         for stack in self.catalog.values_mut() {
             let mut kept = Stack::default();

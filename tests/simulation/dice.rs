@@ -95,6 +95,7 @@ impl Dice {
             page: self.rng.usize(1..4),
             is_split: self.rng.bool(),
             pauses: (0..3).map(|_| self.one(&pauses)).collect(),
+            is_read_ahead: self.rng.bool(),
             judged_after: self.one(&[0, SECOND, 20 * SECOND]),
             repaired_after: self.one(&[0, SECOND, 20 * SECOND]),
             dies_after: (self.rng.u8(0..4) == 0).then(|| (self.rng.usize(1..3), self.rng.bool())),

@@ -79,6 +79,8 @@ pub(crate) struct Run {
     pub(crate) is_split: bool,
     /// Between pages, in turn.
     pub(crate) pauses: Vec<Millis>,
+    /// Whether the rows that pages are compared with were read before the first of them.
+    pub(crate) is_read_ahead: bool,
     /// From a page to the look at the rows it is compared with.
     pub(crate) judged_after: Millis,
     /// From there to the repair.

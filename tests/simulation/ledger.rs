@@ -117,6 +117,13 @@ impl Ledger {
             if held != listed {
                 return Err(format!("{key}: the catalog has\n  {held:?}, the bucket\n  {listed:?}"));
             }
+            for entry in bucket.listed(key) {
+                let stack = daemon.stack(key);
+                let class = stack.slots().find(|(version, _)| **version == entry.version).and_then(|(_, slot)| slot.storage_class.as_ref());
+                if class.is_some() && class != entry.storage_class.as_ref() {
+                    return Err(format!("{key}: the class of {} is {:?}, not {class:?}", entry.version, entry.storage_class));
+                }
+            }
         }
         Ok(())
     }

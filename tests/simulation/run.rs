@@ -1,6 +1,8 @@
 //! A listing run: pages of one or two ranges, gathered key by key.
 
-use stocktake::model::{Listed, Window};
+use std::collections::BTreeMap;
+
+use stocktake::model::{Listed, Stack, Window};
 
 use crate::history;
 use crate::world::{After, Key, Millis, Page};
@@ -24,6 +26,10 @@ pub(crate) struct Run {
     pub(crate) began: Millis,
     /// From its registration to its last page, on S3's clock.
     pub(crate) window: Window,
+    /// The last ticket of a doubt raised before it.
+    pub(crate) ticket: u32,
+    /// The rows as they were when it began.
+    pub(crate) read_ahead: BTreeMap<Key, Stack>,
     pub(crate) ranges: Vec<Range>,
     pub(crate) pages: usize,
     /// The life of the daemon in which it goes on.
@@ -45,10 +51,17 @@ pub(crate) struct Range {
 }
 
 impl Run {
-    pub(crate) fn begin(plan: &history::Run, began: Millis, window: Window, life: usize) -> Self {
+    pub(crate) fn begin(
+        plan: &history::Run,
+        began: Millis,
+        window: Window,
+        ticket: u32,
+        life: usize,
+        read_ahead: BTreeMap<Key, Stack>,
+    ) -> Self {
         let ranges = if plan.is_split { vec![('a', 'a'), ('b', 'c')] } else { vec![('a', 'c')] };
         let ranges = ranges.into_iter().map(|(from, last)| Range::new(from, last)).collect();
-        Self { plan: plan.clone(), began, window, ranges, pages: 0, life }
+        Self { plan: plan.clone(), began, window, ticket, read_ahead, ranges, pages: 0, life }
     }
 
     pub(crate) fn pause(&self) -> Millis {

@@ -25,7 +25,7 @@ pub(crate) struct Simulation<'a> {
     /// The events that arrived, by their places.
     heard: BTreeSet<usize>,
     run: Option<Run>,
-    /// Keys whose recheck is planned or under way.
+    /// Keys whose recheck is planned.
     looking: BTreeSet<Key>,
     /// Runs begun and taken up again: what an earlier life had in hand is not done.
     lives: usize,
@@ -131,7 +131,6 @@ impl<'a> Simulation<'a> {
                 let before = self.daemon.stack(key);
                 let found = self.daemon.settle(key, ticket, &listed, window);
                 self.note(|| format!("recheck of {key} from {window:?} is written: {found:?}"));
-                self.looking.remove(&key);
                 self.plan_recheck(key);
                 return self.ledger.check(key, &before, &self.daemon, &self.bucket);
             }
@@ -213,12 +212,14 @@ impl<'a> Simulation<'a> {
     }
 
     fn look(&mut self, key: Key) {
+        self.looking.remove(&key);
         let Some(&ticket) = self.daemon.rechecks.get(&key) else { return };
         let pace = &self.history.pace;
         self.rechecks += 1;
         if pace.recheck_dies.is_some_and(|nth| self.rechecks % nth == 0) {
             let after = pace.recheck_after;
             self.note(|| format!("recheck of {key} dies"));
+            self.looking.insert(key);
             return self.plan(self.now + after, Action::Look(key));
         }
         let takes = pace.recheck_takes;
@@ -233,9 +234,9 @@ impl<'a> Simulation<'a> {
             return;
         }
         let window = self.window();
-        self.daemon.run_started = Some(window.from);
+        let ticket = self.daemon.start(window.from);
         self.lives += 1;
-        let run = Run::begin(plan, self.now, window, self.lives);
+        let run = Run::begin(plan, self.now, window, ticket, self.lives, self.daemon.catalog.clone());
         let (life, pause) = (run.life, run.pause());
         for range in 0..run.ranges.len() {
             self.plan(self.now + pause, Action::Page { life, range });
@@ -247,7 +248,7 @@ impl<'a> Simulation<'a> {
         let window = self.window();
         let Some(run) = self.run.as_mut().filter(|run| run.life == life) else { return };
         run.pages += 1;
-        run.window = run.window.span(window);
+        run.window.to = run.window.to.max(window.to);
         let state = &mut run.ranges[range];
         let (after, from) = state.position();
         let page = self.bucket.page(after, from, state.last, run.plan.page);
@@ -288,10 +289,11 @@ impl<'a> Simulation<'a> {
     fn judge(&mut self, life: usize, range: usize, findings: Vec<Finding>, end: Key) {
         let Some(run) = self.run.as_ref().filter(|run| run.life == life) else { return };
         let repaired_after = run.plan.repaired_after;
-        let differing = findings
-            .into_iter()
-            .filter(|finding| self.daemon.differs(finding.key, &finding.listed, finding.window))
-            .collect();
+        let held = if run.plan.is_read_ahead { &run.read_ahead } else { &self.daemon.catalog };
+        let differs = |Finding { key, listed, window }: &Finding| {
+            self.daemon.differs(&held.get(key).cloned().unwrap_or_default(), listed, *window)
+        };
+        let differing = findings.into_iter().filter(differs).collect();
         let repair = Action::Repair { life, range, findings: differing, end };
         self.plan(self.now + repaired_after, repair);
     }
@@ -310,9 +312,9 @@ impl<'a> Simulation<'a> {
         let Some(run) = &mut self.run else { return Ok(()) };
         run.ranges[range].checkpoint = end;
         if run.is_complete() {
-            let (began, window) = (run.began, run.window);
+            let (began, window, ticket) = (run.began, run.window, run.ticket);
             self.run = None;
-            self.daemon.complete(window);
+            self.daemon.complete(window, ticket);
             self.ledger.completed(began);
             self.note(|| format!("the run is complete: {window:?}"));
             for key in KEYS {
