@@ -101,7 +101,11 @@ fn decide_null(
     if is_overtaken(by_sequencer, claim) {
         return Decision::Stale;
     }
-    let is_what_was_seen = is_same && slot.is_present() && slot.sequencer.is_none() && is_alone;
+    let is_what_was_seen = is_same
+        && is_alone
+        && slot.is_present()
+        && slot.sequencer.is_none()
+        && (claim.is_multipart() || slot.is_written_at(claim.time, horizon.margin));
     if is_what_was_seen || (claim.is_removal() && !slot.is_present()) {
         return Decision::Confirm;
     }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::decide::{Decision, decide};
 use super::slot::fill;
-use super::time::RESOLUTION;
-use super::{Attributes, Claim, Doubt, Fact, Slot, Stack, State, Timestamp, VersionId, Window};
+use super::{Claim, Doubt, Fact, Slot, Stack, State, Timestamp, VersionId, Window};
 
 /// What is known of a bucket as a whole when a claim or an observation of one key arrives.
 #[derive(Clone, Copy, Debug)]
@@ -20,19 +19,6 @@ pub struct Horizon {
     pub margin: Duration,
     /// Whether sequencers mean anything: stores and emulators exist that send a constant.
     pub trust_sequencers: bool,
-}
-
-impl Horizon {
-    /// Whether a listing may have passed the key before this claim about it was heard, and after
-    /// what the claim tells had happened: it would have seen what came of that, maybe nothing.
-    /// Of what is surely from before the last complete listing, that listing is the judge.
-    fn may_have_passed(&self, time: Timestamp) -> bool {
-        let may_precede = |start: Timestamp| time.minus(self.margin) <= start.plus(RESOLUTION * 2);
-        self.run_started.is_some_and(may_precede)
-            || self.watermark.is_some_and(|watermark| {
-                may_precede(watermark.from) && time.plus(self.margin) >= watermark.from
-            })
-    }
 }
 
 /// What became of a claim.
@@ -137,25 +123,6 @@ impl Stack {
             slot.event_time = slot.event_time.max(Some(claim.time));
         }
         Outcome::Duplicate.into()
-    }
-
-    /// Events about attributes carry no sequencer and are ordered by their time. They change what
-    /// is there and never whether it is.
-    fn apply_attributes(&mut self, claim: &Claim, attributes: &Attributes, horizon: &Horizon) -> Verdict {
-        let accounted_for = horizon.watermark.is_some_and(|seen| claim.time.plus(horizon.margin) < seen.from);
-        let Some(slot) = self.slots.get_mut(&claim.version) else {
-            return if accounted_for { Outcome::Stale.into() } else { Doubt::AttributesOfUnknown.into() };
-        };
-        let is_late = Some(claim.time) < slot.event_time || Some(claim.time) <= slot.attributes_at;
-        if !slot.is_present() || accounted_for || is_late {
-            return Outcome::Stale.into();
-        }
-        if attributes.storage_class.is_none() || attributes.storage_class == slot.storage_class {
-            return Outcome::Duplicate.into();
-        }
-        slot.storage_class.clone_from(&attributes.storage_class);
-        slot.attributes_at = Some(claim.time);
-        Outcome::Applied.into()
     }
 
     /// The slots of the versions that are there.

@@ -7,9 +7,11 @@
 //!
 //! Every path (events, rechecks, repairs) goes through these two functions.
 
+mod attributes;
 mod claim;
 mod decide;
 mod doubt;
+mod evidence;
 mod join;
 mod latest;
 mod merge;

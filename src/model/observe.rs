@@ -1,5 +1,8 @@
 //! An observation arrives: the entries of one key in a listing, with the window they are true in.
 
+use std::cmp::Ordering;
+use std::time::Duration;
+
 use super::time::RESOLUTION;
 use super::{Doubt, Horizon, Slot, Stack, State, Timestamp, VersionId, Window};
 
@@ -65,7 +68,9 @@ pub struct Observation {
 /// What an observation says to one slot.
 enum Finding {
     Confirmed,
-    /// The slot knows something later.
+    /// The observation is later, and tells another storage class.
+    Reclassed,
+    /// The slot knows something later, or may.
     Newer,
     /// The observation is later, and the slot was wrong.
     Wrong,
@@ -83,37 +88,40 @@ impl Stack {
         horizon: &Horizon,
     ) -> Observation {
         let mut observation = Observation::default();
-        let before: Vec<VersionId> = self.present().map(|(version, _)| version.clone()).collect();
-        let mut is_newer_known = false;
-        let mut judge = |stack: &mut Self, version: &VersionId, entry: Option<&Listed>| match stack
-            .find(version, entry, window, horizon)
-        {
-            Finding::Confirmed => {}
-            Finding::Newer => is_newer_known = true,
-            Finding::Doubt => observation.doubt = Some(Doubt::ListingOverlaps),
-            Finding::Wrong => {
-                let drift = stack.correct(version, entry, window);
-                observation.drift.push((version.clone(), drift));
-            }
-        };
-        for entry in listed {
-            judge(self, &entry.version, Some(entry));
-        }
-        for version in &before {
-            if !listed.iter().any(|entry| entry.version == *version) {
-                judge(self, version, None);
+        let (mut is_newer_known, mut is_changed) = (false, false);
+        for (version, entry) in self.pairs(listed) {
+            match self.find(&version, entry, window, horizon) {
+                Finding::Confirmed => {}
+                Finding::Reclassed => is_changed = true,
+                Finding::Newer => is_newer_known = true,
+                Finding::Doubt => observation.doubt = Some(Doubt::ListingOverlaps),
+                Finding::Wrong => {
+                    let drift = self.correct(&version, entry, window, horizon);
+                    observation.drift.push((version, drift));
+                }
             }
         }
         if glance == Glance::Recheck {
-            self.stamp(window, horizon);
+            let shown = if observation.doubt.is_none() { listed } else { &[] };
+            self.stamp(shown, window, horizon);
         }
         self.settle_latest(listed, is_newer_known, &mut observation, horizon);
+        is_changed |= !observation.drift.is_empty();
         // The run may have compared the key with its page since this was listed, and found nothing
         // to correct.
-        if glance == Glance::Recheck && horizon.run_started.is_some() && !observation.drift.is_empty() {
+        if glance == Glance::Recheck && horizon.run_started.is_some() && is_changed {
             observation.doubt.get_or_insert(Doubt::RunUnderWay);
         }
         observation
+    }
+
+    /// Each version listed, and each version present that is not.
+    fn pairs<'a>(&self, listed: &'a [Listed]) -> Vec<(VersionId, Option<&'a Listed>)> {
+        let is_listed = |version: &VersionId| listed.iter().any(|entry| entry.version == *version);
+        let unlisted = self.present().filter(|(version, _)| !is_listed(version));
+        (listed.iter().map(|entry| (entry.version.clone(), Some(entry))))
+            .chain(unlisted.map(|(version, _)| (version.clone(), None)))
+            .collect()
     }
 
     /// Judges the slot of one version against its entry, or against there being none.
@@ -124,38 +132,37 @@ impl Stack {
         window: Window,
         horizon: &Horizon,
     ) -> Finding {
-        let evidence = horizon.evidence(self.slots.get(version));
-        let Some(slot) = self.slots.get_mut(version) else {
-            return if evidence.is_before(window) {
-                Finding::Wrong
-            } else if window.is_before(evidence) {
-                Finding::Newer
-            } else {
-                Finding::Doubt
-            };
-        };
-        if let Some(entry) = entry.filter(|entry| slot.is_confirmed_by(version, entry, window, horizon)) {
+        let age = horizon.evidence(self.slots.get(version)).order(window);
+        let is_null = version.is_null();
+        let slot = self.slots.get_mut(version);
+        if let (Some(slot), Some(entry)) = (slot, entry)
+            && slot.is_shown_by(entry, is_null, age, horizon.margin)
+        {
+            let finding = slot.confirm(entry, is_null, window, horizon);
             // The null version may have been written again since, with the same content.
-            let is_sure = !version.is_null() || slot.is_exact || evidence.is_before(window);
-            slot.take_over(entry);
-            return if is_sure { Finding::Confirmed } else { Finding::Newer };
+            let is_sure = !is_null || slot.is_exact || age == Some(Ordering::Less);
+            slot.take_details(entry);
+            return if is_sure { finding } else { Finding::Newer };
         }
-        if window.is_before(evidence) {
-            // An upload is stamped before its event: what was listed, or removed
-            // before, may have overtaken it.
-            let is_overtaken = version.is_null() && slot.may_be_multipart() && slot.observed.is_none();
-            if is_overtaken { Finding::Doubt } else { Finding::Newer }
-        } else if evidence.is_before(window) {
-            Finding::Wrong
-        } else if !version.is_null() && !slot.is_present() {
+        match (age, self.slots.get(version)) {
+            (Some(Ordering::Less), _) => Finding::Wrong,
+            // An upload is stamped before its event: what was listed, or removed before, may have
+            // overtaken it.
+            (Some(Ordering::Greater), Some(slot)) if is_null && slot.may_be_overtaken() => Finding::Doubt,
+            (Some(_), _) => Finding::Newer,
             // A removal of a version is final: the listing was taken just before it.
-            Finding::Newer
-        } else {
-            Finding::Doubt
+            (None, Some(slot)) if !is_null && !slot.is_present() => Finding::Newer,
+            (None, _) => Finding::Doubt,
         }
     }
 
-    fn correct(&mut self, version: &VersionId, entry: Option<&Listed>, window: Window) -> Drift {
+    fn correct(
+        &mut self,
+        version: &VersionId,
+        entry: Option<&Listed>,
+        window: Window,
+        horizon: &Horizon,
+    ) -> Drift {
         let before = self.slots.get(version);
         let drift = match (before.is_some_and(Slot::is_present), entry) {
             (true, Some(_)) => Drift::Stale,
@@ -166,15 +173,26 @@ impl Stack {
         let mut slot = Slot::observed(state, window, before);
         if let Some(entry) = entry {
             slot.take_details(entry);
+            slot.storage_class.clone_from(&entry.storage_class);
+        }
+        // An event may have told of the class that this version has since.
+        let told = slot.attributes_at.map(|time| Window::around(time, horizon.margin));
+        if told.is_some_and(|told| !told.is_before(window)) {
+            slot.storage_class = None;
         }
         self.slots.insert(version.clone(), slot);
         drift
     }
 
-    fn stamp(&mut self, window: Window, horizon: &Horizon) {
-        for slot in self.slots.values_mut() {
+    /// Remembers the window with every slot that it is newer than, and with every version that it
+    /// shows: those, but for the null version, cannot have been others before.
+    fn stamp(&mut self, shown: &[Listed], window: Window, horizon: &Horizon) {
+        for (version, slot) in &mut self.slots {
+            let is_shown = !version.is_null() && shown.iter().any(|entry| entry.version == *version);
             if horizon.evidence(Some(slot)).is_before(window) {
                 slot.observed = Some(window);
+            } else if is_shown && slot.is_present() {
+                slot.observed = Some(slot.observed.map_or(window, |observed| observed.later(window)));
             }
         }
     }
@@ -210,62 +228,54 @@ impl Stack {
     }
 }
 
-impl Horizon {
-    /// When what is known of a version is known to have been true, if only that it has no slot:
-    /// a complete listing says as much of every version.
-    fn evidence(&self, slot: Option<&Slot>) -> Window {
-        let beginning = Timestamp::from_micros(i64::MIN);
-        let never = Window { from: beginning, to: beginning };
-        let slots = slot.map_or(never, |slot| slot.evidence(self.margin));
-        self.watermark.map_or(slots, |watermark| slots.later(watermark.widened(self.margin)))
-    }
-}
-
 impl Slot {
-    /// Whether the entry shows what the slot says.
-    fn is_confirmed_by(
-        &self,
-        version: &VersionId,
-        entry: &Listed,
-        window: Window,
-        horizon: &Horizon,
-    ) -> bool {
-        if version.is_null() && !self.is_dated_by(entry, window, horizon) {
-            return false;
-        }
-        self.state.agrees(&entry.state)
+    /// Whether the entry shows what the slot says, where `age` is how the evidence of the slot
+    /// lies beside the window of the entry.
+    fn is_shown_by(&self, entry: &Listed, is_null: bool, age: Option<Ordering>, margin: Duration) -> bool {
+        self.state.agrees(&entry.state) && (!is_null || self.is_dated_by(entry, age, margin))
     }
 
     /// The null version is rewritten in place, maybe with the same content: only the date tells
     /// which of its writes the entry shows.
-    fn is_dated_by(&self, entry: &Listed, window: Window, horizon: &Horizon) -> bool {
+    fn is_dated_by(&self, entry: &Listed, age: Option<Ordering>, margin: Duration) -> bool {
         let Some(date) = self.last_modified else { return true };
-        let (distance, slack) = (date.distance(entry.last_modified), horizon.margin + RESOLUTION);
+        let (distance, slack) = (date.distance(entry.last_modified), margin + RESOLUTION);
         if self.is_exact {
             return distance < RESOLUTION;
         }
         // The date is that of the event. S3's own is of the beginning of the request, which may
         // have been long before, but never after.
-        let evidence = horizon.evidence(Some(self));
-        if evidence.is_before(window) {
-            entry.last_modified <= date.plus(slack)
-        } else {
-            !window.is_before(evidence) && distance <= slack
+        match age {
+            Some(Ordering::Less) => entry.last_modified <= date.plus(slack),
+            None => distance <= slack,
+            Some(_) => false,
         }
     }
 
-    fn take_over(&mut self, entry: &Listed) {
+    /// Whether the slot may be an upload that something it has never met overtook.
+    fn may_be_overtaken(&self) -> bool {
+        self.may_be_multipart() && self.observed.is_none()
+    }
+
+    /// Takes over what the slot did not know.
+    fn confirm(&mut self, entry: &Listed, is_null: bool, window: Window, horizon: &Horizon) -> Finding {
         if let (State::Object(ours), State::Object(theirs)) = (&mut self.state, &entry.state) {
             ours.fill(theirs);
         }
-        self.take_details(entry);
+        if entry.storage_class.is_none() || entry.storage_class == self.storage_class {
+            return Finding::Confirmed;
+        }
+        let is_known = self.storage_class.is_some() || self.attributes_at.is_some();
+        match horizon.evidence_of_class(self, is_null).order(window) {
+            Some(Ordering::Greater) => return Finding::Newer,
+            None if is_known => return Finding::Doubt,
+            Some(_) | None => self.storage_class.clone_from(&entry.storage_class),
+        }
+        if is_known { Finding::Reclassed } else { Finding::Confirmed }
     }
 
     fn take_details(&mut self, entry: &Listed) {
         self.last_modified = Some(entry.last_modified);
         self.is_exact = true;
-        if entry.storage_class.is_some() {
-            self.storage_class.clone_from(&entry.storage_class);
-        }
     }
 }

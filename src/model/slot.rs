@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::time::RESOLUTION;
 use super::{Claim, Horizon, Sequencer, Timestamp, Window};
 
 /// What tells the bytes of one version from another's, as far as it is known.
@@ -115,7 +116,7 @@ impl Slot {
             observed: None,
             is_exact: false,
             storage_class: None,
-            attributes_at: None,
+            attributes_at: before.and_then(|before| before.attributes_at),
         })
     }
 
@@ -131,7 +132,7 @@ impl Slot {
             last_modified: None,
             is_exact: false,
             storage_class: None,
-            attributes_at: None,
+            attributes_at: before.and_then(|before| before.attributes_at),
         }
     }
 
@@ -140,18 +141,11 @@ impl Slot {
         self.state != State::Removed
     }
 
-    /// The window in which what the slot says is known to have been true, by the clock of
-    /// whatever it is compared with.
+    /// When what the slot says is known to have been true, by any of S3's clocks.
     pub(super) fn evidence(&self, margin: Duration) -> Window {
-        let claimed = self.event_time.map(|time| Window::around(time, margin));
-        let observed = self.observed.map(|window| window.widened(margin));
-        match (claimed, observed) {
-            (Some(claimed), Some(observed)) => claimed.later(observed),
-            (Some(window), None) | (None, Some(window)) => window,
-            (None, None) => {
-                Window { from: Timestamp::from_micros(i64::MIN), to: Timestamp::from_micros(i64::MIN) }
-            }
-        }
+        let claimed = self.event_time.map_or(Window::NEVER, |time| Window::around(time, margin));
+        let observed = self.observed.map_or(Window::NEVER, |window| window.widened(margin));
+        claimed.later(observed)
     }
 
     /// Whether this is a tombstone of no further use: whatever could contradict it is accounted
@@ -180,6 +174,11 @@ impl Slot {
     /// The greatest sequencer it is known to be at least as new as.
     pub(super) fn stamp(&self) -> Option<&Sequencer> {
         self.floor.as_ref().max(self.sequencer.as_ref())
+    }
+
+    /// Whether its date is that of a write at `time`, as far as clocks go.
+    pub(super) fn is_written_at(&self, time: Timestamp, margin: Duration) -> bool {
+        self.last_modified.is_none_or(|date| date.distance(time) <= margin + RESOLUTION)
     }
 
     /// Whether it may have been stamped long before its event: a multipart upload.

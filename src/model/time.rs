@@ -1,8 +1,9 @@
 //! Moments and windows on S3's clock. Our own clock is never compared with S3's.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
-/// S3 tells the time in whole seconds, in dates of versions and of its answers.
+/// S3 tells the time in whole seconds: in the dates of versions and in those of its answers.
 pub(super) const RESOLUTION: Duration = Duration::from_secs(1);
 
 /// A moment in microseconds since 1970-01-01T00:00:00Z: the resolution Postgres keeps.
@@ -52,10 +53,8 @@ pub struct Window {
 }
 
 impl Window {
-    /// The window of an answer that S3 dated `date`.
-    pub fn of_answer(date: Timestamp) -> Self {
-        Self { from: date.minus(RESOLUTION), to: date.plus(RESOLUTION) }
-    }
+    /// Before all others: of what was never known.
+    pub(super) const NEVER: Self = Self { from: Timestamp(i64::MIN), to: Timestamp(i64::MIN) };
 
     /// The window an event at `time` happened in, when S3's clocks disagree by up to `margin`.
     pub fn around(time: Timestamp, margin: Duration) -> Self {
@@ -66,6 +65,15 @@ impl Window {
     #[must_use]
     pub fn widened(self, margin: Duration) -> Self {
         Self { from: self.from.minus(margin), to: self.to.plus(margin) }
+    }
+
+    /// Which of two windows is the earlier; none where they overlap and nobody can tell.
+    pub(super) fn order(self, other: Self) -> Option<Ordering> {
+        if self.is_before(other) {
+            Some(Ordering::Less)
+        } else {
+            other.is_before(self).then_some(Ordering::Greater)
+        }
     }
 
     /// Whether all of this window is earlier than all of `other`.

@@ -41,7 +41,7 @@ impl Exceptions {
         let is_still = self.contains(key) && is_invisible(claim, key, bucket);
         if is_exception || is_still {
             self.keys.insert(key, claim.time.as_micros() / 1_000);
-        } else if claim.version.is_null() {
+        } else if claim.version.is_null() && !matches!(claim.fact, Fact::Attributes(_)) {
             self.keys.remove(&key);
         }
     }

@@ -331,7 +331,7 @@ impl<'a> Simulation<'a> {
         let error = clocks.get(self.responses % clocks.len().max(1)).copied().unwrap_or(0);
         self.responses += 1;
         let date = (self.now + error).div_euclid(SECOND) * SECOND;
-        Window::of_answer(Timestamp::from_micros(date * 1_000))
+        Window::around(Timestamp::from_micros(date * 1_000), Duration::from_secs(1))
     }
 
     fn plan(&mut self, at: Millis, action: Action) {

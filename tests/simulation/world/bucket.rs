@@ -164,9 +164,9 @@ impl Bucket {
         self.shelves.get(&key).and_then(Shelf::null_since)
     }
 
-    /// Whether there ever was such a version, if only for S3's events.
-    pub(crate) fn ever_had(&self, key: Key, version: &VersionId, state: &State) -> bool {
-        self.ever.iter().any(|(k, v, s)| *k == key && v == version && s == state)
+    /// How often there was such a version, if only for S3's events.
+    pub(crate) fn times(&self, key: Key, version: &VersionId, state: &State) -> usize {
+        self.ever.iter().filter(|(k, v, s)| *k == key && v == version && s == state).count()
     }
 
     fn write(&mut self, name: &'static str, key: Key, content: Content, stamp: Stamp, now: Millis) -> Event {
