@@ -1,9 +1,6 @@
 //! Runs: listings of a whole connection, from their start to their watermark.
 
-use std::time::Duration;
-
-use sqlx::pool::PoolConnection;
-use sqlx::{FromRow, Postgres};
+use sqlx::{Connection as _, PgConnection};
 use time::OffsetDateTime;
 
 use super::connections::{Hold, hold};
@@ -27,7 +24,7 @@ pub struct Run {
     pub started: Timestamp,
     /// Doubts with a ticket up to this were raised before it began.
     ticket: i64,
-    _lock: PoolConnection<Postgres>,
+    _lock: PgConnection,
 }
 
 /// How much a run has listed.
@@ -37,15 +34,6 @@ pub struct Counts {
     pub keys: i64,
     /// Versions and markers.
     pub versions: i64,
-}
-
-/// When a connection was last listed, as far as the ledger tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
-pub struct LastRun {
-    /// When the last complete run began, on our clock.
-    pub completed: Option<OffsetDateTime>,
-    /// When the last run of any status began, on our clock.
-    pub tried: Option<OffsetDateTime>,
 }
 
 impl Catalog {
@@ -62,13 +50,13 @@ impl Catalog {
         started: Timestamp,
         now: OffsetDateTime,
     ) -> Result<Option<Run>, sqlx::Error> {
-        let mut lock = self.pool.acquire().await?;
-        lock.close_on_drop();
+        // Not one of the pool's: it is held as long as the run lasts, and closed with it.
+        let mut lock = PgConnection::connect_with(&self.pool.connect_options()).await?;
         let is_ours: bool =
             sqlx::query_scalar("select pg_try_advisory_lock(hashtextextended($1 || '/' || $2, 1))")
                 .bind(&connection.bucket)
                 .bind(&connection.prefix)
-                .fetch_one(&mut *lock)
+                .fetch_one(&mut lock)
                 .await?;
         if !is_ours {
             return Ok(None);
@@ -174,7 +162,7 @@ impl Catalog {
         .await
     }
 
-    /// Ends a run that has not seen every key. What it repaired stays; the watermark does not move.
+    /// Ends a run that has not seen every key, because it was stopped or failed. What it repaired stays; the watermark does not move.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
@@ -182,6 +170,7 @@ impl Catalog {
         &self,
         connection: &Connection,
         run: &Run,
+        is_stopped: bool,
         error: &str,
         now: OffsetDateTime,
     ) -> Result<(), sqlx::Error> {
@@ -192,11 +181,12 @@ impl Catalog {
             .execute(&mut *transaction)
             .await?;
         sqlx::query(
-            "update catalog.reconciliations set status = 'failed', finished_at = $2, error = $3 where run_id = $1",
+            "update catalog.reconciliations set status = $4, finished_at = $2, error = $3 where run_id = $1",
         )
         .bind(run.run_id)
         .bind(now)
         .bind(error)
+        .bind(if is_stopped { "stopped" } else { "failed" })
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await
@@ -269,14 +259,14 @@ impl Catalog {
         hold(&mut transaction, connection, Hold::Shared).await
     }
 
-    /// When the connection was last listed.
+    /// When the last complete run of the connection began, on our clock.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
-    pub async fn last_run(&self, connection: &Connection) -> Result<LastRun, sqlx::Error> {
-        sqlx::query_as(
-            "select max(started_at) filter (where status = 'complete') as completed, max(started_at) as tried
-             from catalog.reconciliations where bucket = $1 and prefix = $2",
+    pub async fn last_run(&self, connection: &Connection) -> Result<Option<OffsetDateTime>, sqlx::Error> {
+        sqlx::query_scalar(
+            "select max(started_at) from catalog.reconciliations
+             where bucket = $1 and prefix = $2 and status = 'complete'",
         )
         .bind(&connection.bucket)
         .bind(&connection.prefix)
@@ -284,10 +274,8 @@ impl Catalog {
         .await
     }
 
-    /// Closes all connections, waiting up to `patience` for those in use.
-    pub async fn close(&self, patience: Duration) {
-        if tokio::time::timeout(patience, self.pool.close()).await.is_err() {
-            tracing::warn!("left connections to Postgres open: they were still in use");
-        }
+    /// Closes all connections, once nobody uses them any more.
+    pub async fn close(&self) {
+        self.pool.close().await;
     }
 }

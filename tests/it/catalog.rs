@@ -267,7 +267,7 @@ async fn a_dead_run_is_told_from_a_living_one(pool: PgPool) {
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
-    catalog.fail_run(&connection, &run, "list versions: denied", NOW).await.unwrap();
+    catalog.fail_run(&connection, &run, false, "list versions: denied", NOW).await.unwrap();
     let runs: Vec<(String, String)> =
         sqlx::query_as("select status, error from catalog.reconciliations order by run_id")
             .fetch_all(&pool)
