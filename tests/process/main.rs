@@ -4,5 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail like the test")]
 
 mod endings;
+mod messages;
 mod modes;
 mod support;
+mod trouble;
