@@ -84,8 +84,6 @@ create table catalog.rechecks (
     due_at     timestamptz not null,
     attempts   integer not null default 0,
     ticket     bigint not null default nextval('catalog.recheck_ticket'),
-    -- On S3's clock: only a listing taken later settles the doubt.
-    settle_after timestamptz,
     run_id     bigint,
     last_error text,
     primary key (bucket, key)

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{Catalog, Connection};
+use crate::chain::chain;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::health::Health;
@@ -49,7 +50,7 @@ pub async fn serve(
         let admin = admin::serve(listener, health.clone(), metrics.clone(), shutdown.clone());
         tasks.spawn(async move {
             if let Err(error) = admin.await {
-                tracing::error!("{error:#}");
+                tracing::error!("{}", chain(error.as_ref()));
             }
             "admin endpoint"
         });
@@ -136,7 +137,6 @@ async fn start_loops(
             catalog: catalog.clone(),
             connection: Arc::clone(connection),
             concurrency: config.recheck.concurrency,
-            limit: config.recheck.limit,
             health: health.clone(),
             clock,
         };

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod aws;
 pub mod bucket;
 pub mod catalog;
+pub mod chain;
 pub mod cli;
 pub mod clock;
 pub mod commands;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use stocktake::cli::{self, Exit};
-use stocktake::{clock, commands, config};
+use stocktake::{chain::chain, clock, commands, config};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -14,7 +14,7 @@ async fn main() -> ExitCode {
     match commands::run(cli, clock::now).await {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("stocktake: {error:#}");
+            eprintln!("stocktake: {}", chain(error.as_ref()));
             let is_config = error.downcast_ref::<config::Errors>().is_some();
             if is_config { Exit::Config.into() } else { Exit::Failed.into() }
         }

@@ -196,9 +196,22 @@ pub fn rechecks_pending() -> Gauge {
     gauge!(RECHECKS_PENDING.name)
 }
 
-/// Counts requests, by the name S3 has for them. `outcome` is `ok`, `error` or `cancelled`.
-pub fn s3_requests(operation: &'static str, outcome: &'static str) -> Counter {
-    counter!(S3_REQUESTS.name, "operation" => operation, "outcome" => outcome)
+/// Counts a request, by the name S3 has for it and by how it ends: `ok`, `error`, or `cancelled`
+/// when nobody waits for it any more.
+pub async fn s3_request<T, E>(
+    operation: &'static str,
+    request: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    struct Under(&'static str, &'static str);
+    impl Drop for Under {
+        fn drop(&mut self) {
+            counter!(S3_REQUESTS.name, "operation" => self.0, "outcome" => self.1).increment(1);
+        }
+    }
+    let mut under = Under(operation, "cancelled");
+    let answer = request.await;
+    under.1 = if answer.is_ok() { "ok" } else { "error" };
+    answer
 }
 
 /// Counts keys compared.
@@ -284,7 +297,10 @@ mod tests {
             commit_retries().increment(1);
             rechecks("tie").increment(1);
             rechecks_pending().set(3.0);
-            s3_requests("ListObjectVersions", "ok").increment(1);
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let answer = runtime.block_on(s3_request("ListObjectVersions", async { Ok::<_, ()>(()) }));
+            assert_eq!(answer, Ok(()));
+            drop(s3_request("ListObjectVersions", async { Ok::<_, ()>(()) }));
             reconcile_keys().increment(1_000);
             drift("ghost").increment(1);
             complete_through("genomics").set(1_750_000_000.0);

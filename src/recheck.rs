@@ -70,8 +70,6 @@ pub struct Rechecker<B> {
     pub connection: Arc<Connection>,
     /// Keys listed at once.
     pub concurrency: usize,
-    /// With more doubts than this, they are left to a run, which settles them all together.
-    pub limit: usize,
     /// Where trouble is told.
     pub health: Health,
     /// Our own clock.
@@ -112,10 +110,6 @@ impl<B: Bucket> Rechecker<B> {
     }
 
     async fn take(&self) -> Result<Vec<Recheck>, sqlx::Error> {
-        let waiting = self.catalog.count_rechecks(&self.connection, self.limit).await?;
-        if waiting == 0 || waiting > self.limit {
-            return Ok(Vec::new());
-        }
         self.catalog.take_rechecks(&self.connection, self.concurrency, LEASE, (self.clock)()).await
     }
 

@@ -10,8 +10,10 @@ use sqlx::migrate::MigrateError;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{Catalog, Connection, Trouble, trouble};
+use crate::chain::chain;
 use crate::clock::Clock;
 use crate::health::{Health, Subject};
+use crate::metrics;
 
 /// How often Postgres is asked whether it is there.
 const PING_EVERY: Duration = Duration::from_secs(5);
@@ -54,7 +56,7 @@ pub(crate) async fn prepare(
         if !passes(&error) {
             return Err(error);
         }
-        let message = format!("{error:#}");
+        let message = chain(error.as_ref());
         if health.problem(Subject::Database, &message, REMEDY, clock()) {
             tracing::warn!(remedy = REMEDY, "database is not ready: {message}");
         }
@@ -71,6 +73,7 @@ async fn prepare_once(
     migrate: bool,
     clock: Clock,
 ) -> anyhow::Result<()> {
+    catalog.reach().await?;
     if migrate {
         catalog.migrate().await.context("bring the database schema up to date")?;
     }
@@ -92,19 +95,26 @@ fn passes(error: &anyhow::Error) -> bool {
     postgres.is_some_and(|error| matches!(trouble(error), Trouble::Away | Trouble::Race))
 }
 
-/// Asks Postgres from time to time whether it is there, until told to stop.
+/// Asks Postgres from time to time whether it is there, and how things stand, until told to stop.
 pub(crate) async fn database(catalog: Catalog, health: Health, clock: Clock, shutdown: CancellationToken) {
     while shutdown.run_until_cancelled(tokio::time::sleep(PING_EVERY)).await.is_some() {
-        let Some(ping) = shutdown.run_until_cancelled(catalog.ping()).await else { return };
-        match ping {
-            Ok(()) => {
+        let Some(levels) = shutdown.run_until_cancelled(catalog.levels()).await else { return };
+        match levels {
+            Ok(levels) => {
+                metrics::rechecks_pending().set(levels.rechecks as f64);
+                for (bucket, moment) in levels.complete_through {
+                    metrics::complete_through(&bucket).set(moment.unix_timestamp() as f64);
+                }
                 if health.ok(Subject::Database) {
                     tracing::info!("database answers again");
                 }
             }
             Err(error) => {
-                if health.problem(Subject::Database, error.to_string(), REMEDY, clock()) {
-                    tracing::warn!(remedy = REMEDY, %error, "database does not answer");
+                let Some(reached) = shutdown.run_until_cancelled(catalog.reach()).await else { return };
+                let error = reached.err().unwrap_or(error.into());
+                let message = chain(error.as_ref());
+                if health.problem(Subject::Database, &message, REMEDY, clock()) {
+                    tracing::warn!(remedy = REMEDY, "database does not answer: {message}");
                 }
             }
         }

@@ -10,6 +10,7 @@ use super::reader::VersionReader;
 use super::{Cursor, PAGE_MAX, Page, Versioning};
 use crate::aws::{Call, Watch};
 use crate::fault::{Fault, Kind};
+use crate::metrics::s3_request;
 use crate::model::Window;
 
 /// Where buckets are that name no region
@@ -48,7 +49,8 @@ impl Bucket {
 
     /// The region by its other name, for stores whose answers to `HeadBucket` leave it out.
     async fn location(&self) -> Option<String> {
-        let output = self.client.get_bucket_location().bucket(&self.name).send().await.ok()?;
+        let request = self.client.get_bucket_location().bucket(&self.name).send();
+        let output = s3_request("GetBucketLocation", request).await.ok()?;
         Some(match output.location_constraint() {
             None => REGION_OF_NULL.to_owned(),
             Some(BucketLocationConstraint::Eu) => REGION_OF_EU.to_owned(),
@@ -62,7 +64,8 @@ impl super::Bucket for Bucket {
     async fn list(&self, prefix: &str, after: Option<&Cursor>) -> Result<Page, Fault> {
         let call = self.call(list_action(&self.name, prefix, after), "s3:ListBucketVersions");
         let (watch, reader) = (Watch::default(), VersionReader::default());
-        self.client
+        let request = self
+            .client
             .list_object_versions()
             .bucket(&self.name)
             .prefix(prefix)
@@ -74,9 +77,8 @@ impl super::Bucket for Bucket {
             .customize()
             .interceptor(watch.clone())
             .interceptor(reader.clone())
-            .send()
-            .await
-            .map_err(|error| call.fault(error, &watch))?;
+            .send();
+        s3_request("ListObjectVersions", request).await.map_err(|error| call.fault(error, &watch))?;
         page(&reader, &watch, prefix, after).map_err(|malformed| call.malformed(&malformed))
     }
 
@@ -84,7 +86,8 @@ impl super::Bucket for Bucket {
         let call = self.call(format!("ask for the versioning of {:?}", self.name), "s3:GetBucketVersioning");
         let watch = Watch::default();
         let request = self.client.get_bucket_versioning().bucket(&self.name);
-        let output = request.customize().interceptor(watch.clone()).send().await;
+        let output =
+            s3_request("GetBucketVersioning", request.customize().interceptor(watch.clone()).send()).await;
         let versioning = match output.map_err(|error| call.fault(error, &watch))?.status() {
             None => Versioning::Unversioned,
             Some(BucketVersioningStatus::Enabled) => Versioning::Enabled,
@@ -101,7 +104,8 @@ impl super::Bucket for Bucket {
         let call = self.call(format!("ask for the region of {:?}", self.name), "s3:ListBucket");
         let watch = Watch::default();
         let request = self.client.head_bucket().bucket(&self.name);
-        let told = match request.customize().interceptor(watch.clone()).send().await {
+        let told = match s3_request("HeadBucket", request.customize().interceptor(watch.clone()).send()).await
+        {
             Ok(output) => output.bucket_region().map(str::to_owned),
             Err(error) => {
                 let response = error.raw_response();

@@ -43,13 +43,7 @@ impl Catalog {
         let mut doubts = Vec::new();
         for (key, claim) in claims {
             let verdict = after.entry((*key).to_owned()).or_default().apply(claim, &horizon);
-            let settle_after = Some(claim.time.plus(horizon.margin));
-            doubts.extend(verdict.doubt.map(|reason| Ask {
-                key: (*key).to_owned(),
-                reason,
-                settle_after,
-                run_id: None,
-            }));
+            doubts.extend(verdict.doubt.map(|reason| Ask { key: (*key).to_owned(), reason, run_id: None }));
             verdicts.push(verdict);
         }
 

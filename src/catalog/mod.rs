@@ -3,9 +3,10 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use sqlx::PgPool;
+use anyhow::Context;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool};
 
 use crate::model::{Horizon, Timestamp, Window};
 
@@ -28,7 +29,7 @@ pub use repair::{Effect, Repaired, Sighting};
 pub use retry::{Trouble, trouble};
 pub use rows::{Held, Place};
 pub use runs::{Counts, LastRun, Run};
-pub use status::{BucketStatus, ProblemStatus, RunStatus, Status};
+pub use status::{BucketStatus, Levels, ProblemStatus, RunStatus, Status};
 
 /// The schema, embedded: `serve` and `migrate` bring it up to date. What was applied is noted
 /// beside it, in `catalog.migrations`.
@@ -38,6 +39,9 @@ pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     migrator.create_schema("catalog");
     migrator
 });
+
+/// How long Postgres may take to answer when it is asked whether it is there.
+const REACH_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The catalog in Postgres. Clones share one pool.
 #[derive(Clone, Debug)]
@@ -62,20 +66,35 @@ impl Catalog {
         Self { pool }
     }
 
+    /// Connects once, past the pool, which tells no more than that it waited in vain.
+    ///
+    /// # Errors
+    /// With where Postgres was looked for, and what it or the network said.
+    pub async fn reach(&self) -> anyhow::Result<()> {
+        let options = self.pool.connect_options();
+        let (host, port, user) = (options.get_host(), options.get_port(), options.get_username());
+        let place = || match (options.get_socket(), options.get_database()) {
+            (Some(socket), database) => {
+                format!("{} (database {:?})", socket.display(), database.unwrap_or(user))
+            }
+            (None, database) => format!("{host}:{port} (database {:?})", database.unwrap_or(user)),
+        };
+        let connection = tokio::time::timeout(REACH_PATIENCE, PgConnection::connect_with(&options)).await;
+        connection
+            .map_err(|_| anyhow::anyhow!("no answer within {REACH_PATIENCE:?}"))
+            .and_then(|connection| Ok(connection?))
+            .with_context(|| format!("connect to Postgres at {} as {user:?}", place()))?
+            .close()
+            .await
+            .context("close a connection to Postgres")
+    }
+
     /// Brings the schema up to date. Replicas that start together wait for each other.
     ///
     /// # Errors
     /// When Postgres is away, or refuses, or the schema is newer than this program.
     pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
         MIGRATOR.run(&self.pool).await
-    }
-
-    /// Whether Postgres answers.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub async fn ping(&self) -> Result<(), sqlx::Error> {
-        sqlx::query("select 1").execute(&self.pool).await.map(drop)
     }
 }
 

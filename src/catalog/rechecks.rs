@@ -6,9 +6,8 @@ use std::time::Duration;
 use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
-use super::rows::date;
 use super::{Catalog, Connection};
-use crate::model::{Doubt, Timestamp};
+use crate::model::Doubt;
 
 /// A key that must be listed again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,9 +16,6 @@ pub struct Ask {
     pub key: String,
     /// Why.
     pub reason: Doubt,
-    /// Only a listing taken after this can settle it: before, the event in doubt may not have
-    /// happened yet, as far as S3's clocks tell.
-    pub settle_after: Option<Timestamp>,
     /// The run that raised the doubt, to whose drift the answer belongs.
     pub run_id: Option<i64>,
 }
@@ -37,8 +33,6 @@ pub struct Recheck {
     pub attempts: i32,
     /// Changes with every new doubt about the key.
     pub ticket: i64,
-    /// On S3's clock: only a listing taken later settles it.
-    pub settle_after: Option<OffsetDateTime>,
     /// The run that raised the doubt, if one did.
     pub run_id: Option<i64>,
 }
@@ -55,25 +49,17 @@ pub(super) async fn ask(
         return Ok(());
     }
     // One row a key, in one order for everybody, or two batches could wait for each other.
-    let mut by_key: BTreeMap<String, Ask> = BTreeMap::new();
-    for mut ask in asks {
-        if let Some(other) = by_key.get(&ask.key) {
-            ask.settle_after = ask.settle_after.max(other.settle_after);
-        }
-        by_key.insert(ask.key.clone(), ask);
-    }
+    let by_key: BTreeMap<String, Ask> = asks.into_iter().map(|ask| (ask.key.clone(), ask)).collect();
     let (keys, asks): (Vec<String>, Vec<Ask>) = by_key.into_iter().unzip();
     let reasons: Vec<&str> = asks.iter().map(|ask| ask.reason.as_str()).collect();
-    let settle_after: Vec<_> = asks.iter().map(|ask| ask.settle_after.map(date)).collect();
     let run_ids: Vec<Option<i64>> = asks.iter().map(|ask| ask.run_id).collect();
     sqlx::query(
-        "insert into catalog.rechecks (bucket, key, reason, asked_at, due_at, settle_after, run_id)
-         select $1, new.key, new.reason, $2, $3, new.settle_after, new.run_id
-         from unnest($4::text[], $5::text[], $6::timestamptz[], $7::int8[]) as new (key, reason, settle_after, run_id)
+        "insert into catalog.rechecks (bucket, key, reason, asked_at, due_at, run_id)
+         select $1, new.key, new.reason, $2, $3, new.run_id
+         from unnest($4::text[], $5::text[], $6::int8[]) as new (key, reason, run_id)
          on conflict (bucket, key) do update
          set reason = excluded.reason, ticket = excluded.ticket,
              due_at = least(rechecks.due_at, excluded.due_at),
-             settle_after = greatest(rechecks.settle_after, excluded.settle_after),
              run_id = coalesce(excluded.run_id, rechecks.run_id)",
     )
     .bind(bucket)
@@ -81,7 +67,6 @@ pub(super) async fn ask(
     .bind(now + delay)
     .bind(&keys)
     .bind(reasons)
-    .bind(settle_after)
     .bind(run_ids)
     .execute(connection)
     .await
@@ -113,11 +98,11 @@ impl Catalog {
         now: OffsetDateTime,
     ) -> Result<Recheck, sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
-        let ask_it = Ask { key: key.to_owned(), reason, settle_after: None, run_id: None };
+        let ask_it = Ask { key: key.to_owned(), reason, run_id: None };
         ask(&mut transaction, &connection.bucket, vec![ask_it], now, lease).await?;
         let recheck = sqlx::query_as(
             "update catalog.rechecks set due_at = $3, attempts = attempts + 1 where bucket = $1 and key = $2
-             returning bucket, key, reason, attempts, ticket, settle_after, run_id",
+             returning bucket, key, reason, attempts, ticket, run_id",
         )
         .bind(&connection.bucket)
         .bind(key)
@@ -147,7 +132,7 @@ impl Catalog {
                  where bucket = $1 and starts_with(key, $2) and due_at <= $3
                  order by due_at limit $5
                  for update skip locked)
-             returning bucket, key, reason, attempts, ticket, settle_after, run_id",
+             returning bucket, key, reason, attempts, ticket, run_id",
         )
         .bind(&connection.bucket)
         .bind(&connection.prefix)

@@ -97,17 +97,16 @@ impl Catalog {
         now: OffsetDateTime,
     ) -> Result<Repaired, sqlx::Error> {
         let sightings = std::slice::from_ref(sighting);
-        let is_too_early = recheck.settle_after.is_some_and(|after| date(sighting.window.from) <= after);
         retry("settle", || async {
             let mut transaction = self.pool.begin().await?;
             let (repaired, asks) =
                 observe(&mut transaction, connection, recheck.run_id, sightings, Glance::Recheck, now)
                     .await?;
-            if asks.is_empty() && !is_too_early {
+            if asks.is_empty() {
                 strike(&mut transaction, recheck).await?;
             }
             transaction.commit().await?;
-            if repaired.doubts > 0 || is_too_early {
+            if repaired.doubts > 0 {
                 self.put_off_recheck(recheck, None, pause, now).await?;
             }
             Ok(repaired)
@@ -134,12 +133,7 @@ async fn observe(
         let stack = after.entry(sighting.key.clone()).or_default();
         let observation = stack.observe(&sighting.listed, sighting.window, glance, &horizon);
         repaired.doubts += usize::from(observation.doubt.is_some());
-        asks.extend(observation.doubt.map(|reason| Ask {
-            key: sighting.key.clone(),
-            reason,
-            settle_after: None,
-            run_id,
-        }));
+        asks.extend(observation.doubt.map(|reason| Ask { key: sighting.key.clone(), reason, run_id }));
         let key = &sighting.key;
         repaired
             .drift

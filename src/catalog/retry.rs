@@ -16,7 +16,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 pub enum Trouble {
     /// Another transaction was there first. With fresh rows it goes through.
     Race,
-    /// Postgres is away, full, read-only or shutting down. It will be back.
+    /// Postgres is away, full, read-only or shutting down, or lets us in no more. It will be back.
     Away,
     /// Postgres will never take this: a NUL in a text, a value out of range.
     Unfit,
@@ -42,7 +42,9 @@ pub fn trouble(error: &Error) -> Trouble {
         Some("23505" | "40001" | "40P01" | "55P03") => Trouble::Race,
         // Read-only (a standby), and a database that is starting, stopping, or full.
         Some("25006") => Trouble::Away,
-        Some(code) if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => Trouble::Away,
+        Some(code) if ["08", "28", "3D", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => {
+            Trouble::Away
+        }
         Some(code) if code.starts_with("22") || code.starts_with("54") => Trouble::Unfit,
         _ => Trouble::Other,
     }

@@ -153,13 +153,11 @@ impl Catalog {
             }
             sqlx::query(
                 "delete from catalog.rechecks
-                 where bucket = $1 and starts_with(key, $2) and ticket <= $3
-                   and (settle_after is null or settle_after < $4)",
+                 where bucket = $1 and starts_with(key, $2) and ticket <= $3",
             )
             .bind(&connection.bucket)
             .bind(&run.prefix)
             .bind(run.ticket)
-            .bind(date(window.from))
             .execute(&mut *transaction)
             .await?;
             sqlx::query(
@@ -217,21 +215,21 @@ impl Catalog {
         let margin = connection.terms.margin;
         let mut purged = 0;
         loop {
-            // The conditions stand twice: a row that changed since it was found is looked at again.
+            // What `Slot::is_spent` says of one slot, in SQL. The conditions stand twice: a row that
+            // changed since it was found is looked at again.
             let rows = sqlx::query(
                 "delete from catalog.slots
                  where bucket = $1 and not is_present
-                   and coalesce(event_time < $3, true) and coalesce(observed_to < $4, true)
+                   and coalesce(event_time < $3, true) and coalesce(observed_to < $3, true)
                    and (key, version_id) in (
                        select key, version_id from catalog.slots
-                       where bucket = $1 and not is_present and key >= $2 and ($5::text is null or key < $5)
-                         and coalesce(event_time < $3, true) and coalesce(observed_to < $4, true)
-                       limit $6)",
+                       where bucket = $1 and not is_present and key >= $2 and ($4::text is null or key < $4)
+                         and coalesce(event_time < $3, true) and coalesce(observed_to < $3, true)
+                       limit $5)",
             )
             .bind(&connection.bucket)
             .bind(&connection.prefix)
             .bind(date(watermark_from.minus(margin * 3)))
-            .bind(date(watermark_from.minus(margin * 2)))
             .bind(after_prefix(&connection.prefix))
             .bind(PURGE_MAX)
             .execute(&self.pool)

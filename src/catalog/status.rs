@@ -79,7 +79,33 @@ pub struct ProblemStatus {
     pub since: OffsetDateTime,
 }
 
+/// What metrics show of the catalog, and what it takes to ask whether Postgres answers.
+#[derive(Debug, PartialEq)]
+pub struct Levels {
+    /// Keys in doubt.
+    pub rechecks: i64,
+    /// Buckets that were listed completely, with the moment (on S3's clock) up to which all of
+    /// their connections are complete.
+    pub complete_through: Vec<(String, OffsetDateTime)>,
+}
+
 impl Catalog {
+    /// Reads what metrics show.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn levels(&self) -> Result<Levels, sqlx::Error> {
+        let rechecks =
+            sqlx::query_scalar("select count(*) from catalog.rechecks").fetch_one(&self.pool).await?;
+        let complete_through = sqlx::query_as(
+            "select bucket, min(watermark_from) from catalog.connections
+             group by bucket having bool_and(watermark_from is not null)",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(Levels { rechecks, complete_through })
+    }
+
     /// Reads the state of everything.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use std::path::Path;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
+use crate::catalog::Catalog;
 use crate::cli::{Cli, Command, Exit};
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -43,9 +44,16 @@ fn load(file: Option<&Path>) -> anyhow::Result<Config> {
 }
 
 async fn migrate(config: &Config) -> anyhow::Result<Exit> {
-    wiring::catalog(config)?.migrate().await.context("bring the database schema up to date")?;
+    catalog(config).await?.migrate().await.context("bring the database schema up to date")?;
     print("schema is up to date")?;
     Ok(Exit::Done)
+}
+
+/// The catalog, if it answers.
+async fn catalog(config: &Config) -> anyhow::Result<Catalog> {
+    let catalog = wiring::catalog(config)?;
+    catalog.reach().await.context("see that Postgres runs and that database.url is right")?;
+    Ok(catalog)
 }
 
 /// Writes a result. Whoever reads it may have heard enough and closed the pipe.

@@ -19,7 +19,7 @@ pub(super) async fn recheck(
     format: Format,
     clock: Clock,
 ) -> anyhow::Result<Exit> {
-    let catalog = wiring::catalog(config)?;
+    let catalog = super::catalog(config).await?;
     let mut clients = Clients::default();
     let mut done = Vec::new();
     for key in &options.keys {

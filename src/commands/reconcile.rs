@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::table::table;
 use super::{print, until_signalled};
 use crate::catalog::{Catalog, Effect};
+use crate::chain::chain;
 use crate::cli::{Exit, Format, Reconcile};
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -33,7 +34,7 @@ pub(super) async fn reconcile(
     config.require_buckets()?;
     let chosen = choose(config, options)?;
     let shutdown = until_signalled()?;
-    let catalog = wiring::catalog(config)?;
+    let catalog = super::catalog(config).await?;
     let effect = if options.dry_run { Effect::Rehearse } else { Effect::Keep };
     let mut clients = Clients::default();
     let mut done = Vec::new();
@@ -106,7 +107,7 @@ fn as_json(done: &[Done], is_rehearsal: bool) -> String {
         .iter()
         .map(|Done { bucket, prefix, result }| {
             let mut line = match result {
-                Err(error) => json!({ "bucket": bucket, "prefix": prefix, "error": format!("{error:#}") }),
+                Err(error) => json!({ "bucket": bucket, "prefix": prefix, "error": chain(error.as_ref()) }),
                 Ok(summary) => json!({
                     "bucket": bucket,
                     "prefix": prefix,
@@ -141,7 +142,7 @@ fn as_text(done: &[Done], is_rehearsal: bool) -> String {
     });
     let mut text = vec![table(&head, rows)];
     let errors = done.iter().filter_map(|done| done.result.as_ref().err());
-    text.extend(errors.map(|error| format!("error: {error:#}")));
+    text.extend(errors.map(|error| format!("error: {}", chain(error.as_ref()))));
     let is_drifted =
         done.iter().any(|done| done.result.as_ref().is_ok_and(|summary| !summary.drift.is_empty()));
     if is_rehearsal {

@@ -4,17 +4,15 @@ use anyhow::Context;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use super::print;
 use super::table::{printable, table};
+use super::{catalog, print};
 use crate::catalog::{BucketStatus, RunStatus, Status};
 use crate::cli::{Exit, Format};
 use crate::config::Config;
-use crate::wiring;
 
 pub(super) async fn status(config: &Config, format: Format) -> anyhow::Result<Exit> {
-    let status = wiring::catalog(config)?.status().await.context(
-        "read the catalog; see that Postgres runs, that database.url is right, and that `stocktake migrate` was run",
-    )?;
+    let status = catalog(config).await?.status().await;
+    let status = status.context("read the catalog; if it is not there, `stocktake migrate` makes it")?;
     match format {
         Format::Json => print(&serde_json::to_string_pretty(&status).context("write the status as JSON")?)?,
         Format::Text => print(&describe(&status))?,

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Claim, Doubt, Horizon, Slot, State, Window};
+use super::{Claim, Doubt, Horizon, Slot, Window};
 
 /// What one claim does to its slot.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(super) enum Decision {
     Fill,
     /// The slot stays, and is at least as new as the claim.
     Raise,
+    /// The slot was observed to be so at about that time: it stays, and is at least as late.
+    Confirm,
     /// The slot says so already.
     Duplicate,
     /// The slot, or the last listing, knows better.
@@ -93,14 +95,15 @@ fn decide_null(
         return decide_by_time(slot, claim, horizon);
     }
     if is_later_than(seen) {
-        return Decision::Write;
+        let is_close = slot.event_time.is_some_and(|theirs| claim.time <= theirs.plus(horizon.margin * 2));
+        return if is_close { Decision::Doubt(Doubt::TooClose) } else { Decision::Write };
     }
     if is_overtaken(by_sequencer, claim) {
         return Decision::Stale;
     }
     let is_what_was_seen = is_same && slot.is_present() && slot.sequencer.is_none() && is_alone;
     if is_what_was_seen || (claim.is_removal() && !slot.is_present()) {
-        return Decision::Raise;
+        return Decision::Confirm;
     }
     Decision::Doubt(Doubt::InsideWindow)
 }
@@ -146,7 +149,7 @@ fn decide_by_time(slot: &Slot, claim: &Claim, horizon: &Horizon) -> Decision {
         return Decision::Write;
     }
     // An upload's event is later than the stamp it is ordered by: this claim may have overtaken it.
-    if slot.may_be_multipart() && claim.state() != Some(State::Removed) {
+    if slot.may_be_multipart() {
         return Decision::Doubt(Doubt::MultipartOvertaken);
     }
     Decision::Stale

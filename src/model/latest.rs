@@ -48,14 +48,13 @@ impl Stack {
 
 /// Which of two versions S3 puts first, where that can be told.
 fn compare(ours: &Slot, theirs: &Slot, horizon: &Horizon) -> Option<Ordering> {
-    let by_stamp = || {
-        let (our_stamp, their_stamp) = (ours.sequencer.as_ref(), theirs.sequencer.as_ref());
-        match our_stamp.zip(their_stamp).map(|(ours, theirs)| ours.cmp(theirs)) {
-            Some(order) if order.is_ne() => Some(order),
-            _ if their_stamp.is_some() && ours.floor.as_ref() > their_stamp => Some(Ordering::Greater),
-            _ if our_stamp.is_some() && theirs.floor.as_ref() > our_stamp => Some(Ordering::Less),
-            _ => None,
-        }
+    // A slot is at least as new as its stamp, and no newer if that is its own.
+    let is_newer =
+        |ours: &Slot, theirs: &Slot| theirs.own_stamp().is_some() && ours.stamp() > theirs.own_stamp();
+    let by_stamp = || match (is_newer(ours, theirs), is_newer(theirs, ours)) {
+        (true, _) => Some(Ordering::Greater),
+        (_, true) => Some(Ordering::Less),
+        _ => None,
     };
     let by_date = || {
         let dates = ours.last_modified.zip(theirs.last_modified);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::decide::{Decision, decide};
 use super::slot::fill;
+use super::time::RESOLUTION;
 use super::{Attributes, Claim, Doubt, Fact, Slot, Stack, State, Timestamp, VersionId, Window};
 
 /// What is known of a bucket as a whole when a claim or an observation of one key arrives.
@@ -19,6 +20,19 @@ pub struct Horizon {
     pub margin: Duration,
     /// Whether sequencers mean anything: stores and emulators exist that send a constant.
     pub trust_sequencers: bool,
+}
+
+impl Horizon {
+    /// Whether a listing may have passed the key before this claim about it was heard, and after
+    /// what the claim tells had happened: it would have seen what came of that, maybe nothing.
+    /// Of what is surely from before the last complete listing, that listing is the judge.
+    fn may_have_passed(&self, time: Timestamp) -> bool {
+        let may_precede = |start: Timestamp| time.minus(self.margin) <= start.plus(RESOLUTION * 2);
+        self.run_started.is_some_and(may_precede)
+            || self.watermark.is_some_and(|watermark| {
+                may_precede(watermark.from) && time.plus(self.margin) >= watermark.from
+            })
+    }
 }
 
 /// What became of a claim.
@@ -80,6 +94,7 @@ impl Stack {
             Decision::Write => self.write(&claim, horizon),
             Decision::Fill => self.fill(&claim),
             Decision::Raise => self.raise(&claim),
+            Decision::Confirm => self.confirm(&claim),
             Decision::Duplicate => Outcome::Duplicate.into(),
             Decision::Stale => Outcome::Stale.into(),
             Decision::Doubt(doubt) => doubt.into(),
@@ -91,10 +106,13 @@ impl Stack {
         let Some(slot) = Slot::claimed(claim, before) else { return Outcome::Stale.into() };
         self.slots.insert(claim.version.clone(), slot);
         let undecided = self.elect_after(&claim.version, horizon);
-        // A listing that began after the event may have passed this key before we wrote it, and
-        // will account for it all the same once it is complete.
-        let is_passed = horizon.run_started.is_some_and(|started| claim.time.plus(horizon.margin) < started);
-        Verdict { outcome: Outcome::Applied, doubt: is_passed.then_some(Doubt::RunUnderWay).or(undecided) }
+        let is_final = claim.is_removal() && !claim.version.is_null();
+        let doubt = if !is_final && horizon.may_have_passed(claim.time) {
+            Some(Doubt::RunUnderWay)
+        } else {
+            undecided
+        };
+        Verdict { outcome: Outcome::Applied, doubt }
     }
 
     fn fill(&mut self, claim: &Claim) -> Verdict {
@@ -111,6 +129,14 @@ impl Stack {
             slot.raise_floor(claim.sequencer.as_ref());
         }
         Outcome::Stale.into()
+    }
+
+    fn confirm(&mut self, claim: &Claim) -> Verdict {
+        self.raise(claim);
+        if let Some(slot) = self.slots.get_mut(&claim.version) {
+            slot.event_time = slot.event_time.max(Some(claim.time));
+        }
+        Outcome::Duplicate.into()
     }
 
     /// Events about attributes carry no sequencer and are ordered by their time. They change what

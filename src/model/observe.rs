@@ -1,6 +1,6 @@
 //! An observation arrives: the entries of one key in a listing, with the window they are true in.
 
-use super::slot::fill;
+use super::time::RESOLUTION;
 use super::{Doubt, Horizon, Slot, Stack, State, Timestamp, VersionId, Window};
 
 /// One entry of a listing: a version or a delete marker of the key observed.
@@ -83,9 +83,6 @@ impl Stack {
         horizon: &Horizon,
     ) -> Observation {
         let mut observation = Observation::default();
-        if horizon.watermark.is_some_and(|watermark| window.is_before(watermark)) {
-            return observation;
-        }
         let before: Vec<VersionId> = self.present().map(|(version, _)| version.clone()).collect();
         let mut is_newer_known = false;
         let mut judge = |stack: &mut Self, version: &VersionId, entry: Option<&Listed>| match stack
@@ -111,6 +108,11 @@ impl Stack {
             self.stamp(window, horizon);
         }
         self.settle_latest(listed, is_newer_known, &mut observation, horizon);
+        // The run may have compared the key with its page since this was listed, and found nothing
+        // to correct.
+        if glance == Glance::Recheck && horizon.run_started.is_some() && !observation.drift.is_empty() {
+            observation.doubt.get_or_insert(Doubt::RunUnderWay);
+        }
         observation
     }
 
@@ -122,13 +124,27 @@ impl Stack {
         window: Window,
         horizon: &Horizon,
     ) -> Finding {
-        let Some(slot) = self.slots.get_mut(version) else { return Finding::Wrong };
-        if entry.is_some_and(|entry| slot.confirm(version, entry, horizon)) {
-            return Finding::Confirmed;
+        let evidence = horizon.evidence(self.slots.get(version));
+        let Some(slot) = self.slots.get_mut(version) else {
+            return if evidence.is_before(window) {
+                Finding::Wrong
+            } else if window.is_before(evidence) {
+                Finding::Newer
+            } else {
+                Finding::Doubt
+            };
+        };
+        if let Some(entry) = entry.filter(|entry| slot.is_confirmed_by(version, entry, window, horizon)) {
+            // The null version may have been written again since, with the same content.
+            let is_sure = !version.is_null() || slot.is_exact || evidence.is_before(window);
+            slot.take_over(entry);
+            return if is_sure { Finding::Confirmed } else { Finding::Newer };
         }
-        let evidence = slot.evidence(horizon.margin);
         if window.is_before(evidence) {
-            Finding::Newer
+            // An upload is stamped before its event: what was listed, or removed
+            // before, may have overtaken it.
+            let is_overtaken = version.is_null() && slot.may_be_multipart() && slot.observed.is_none();
+            if is_overtaken { Finding::Doubt } else { Finding::Newer }
         } else if evidence.is_before(window) {
             Finding::Wrong
         } else if !version.is_null() && !slot.is_present() {
@@ -157,7 +173,7 @@ impl Stack {
 
     fn stamp(&mut self, window: Window, horizon: &Horizon) {
         for slot in self.slots.values_mut() {
-            if slot.evidence(horizon.margin).is_before(window) {
+            if horizon.evidence(Some(slot)).is_before(window) {
                 slot.observed = Some(window);
             }
         }
@@ -184,7 +200,7 @@ impl Stack {
         };
         if observation.doubt.is_none() && !is_newer_known {
             self.latest = told;
-        } else if before.is_none() || !observation.drift.is_empty() {
+        } else {
             observation.doubt = observation.doubt.or(self.elect(horizon));
         }
         let is_corrected = before.is_some() && self.latest != before;
@@ -194,20 +210,55 @@ impl Stack {
     }
 }
 
+impl Horizon {
+    /// When what is known of a version is known to have been true, if only that it has no slot:
+    /// a complete listing says as much of every version.
+    fn evidence(&self, slot: Option<&Slot>) -> Window {
+        let beginning = Timestamp::from_micros(i64::MIN);
+        let never = Window { from: beginning, to: beginning };
+        let slots = slot.map_or(never, |slot| slot.evidence(self.margin));
+        self.watermark.map_or(slots, |watermark| slots.later(watermark.widened(self.margin)))
+    }
+}
+
 impl Slot {
-    /// Whether the entry shows what the slot says; if so, what it tells beside that is taken over.
-    fn confirm(&mut self, version: &VersionId, entry: &Listed, horizon: &Horizon) -> bool {
-        let is_dated = self.is_exact && version.is_null();
-        let is_same_date =
-            self.last_modified.is_none_or(|date| date.distance(entry.last_modified) <= horizon.margin * 2);
-        let is_confirmed = self.state.agrees(&entry.state) && (!is_dated || is_same_date);
-        if is_confirmed {
-            if let (State::Object(ours), State::Object(theirs)) = (&mut self.state, &entry.state) {
-                ours.fill(theirs);
-            }
-            self.take_details(entry);
+    /// Whether the entry shows what the slot says.
+    fn is_confirmed_by(
+        &self,
+        version: &VersionId,
+        entry: &Listed,
+        window: Window,
+        horizon: &Horizon,
+    ) -> bool {
+        if version.is_null() && !self.is_dated_by(entry, window, horizon) {
+            return false;
         }
-        is_confirmed
+        self.state.agrees(&entry.state)
+    }
+
+    /// The null version is rewritten in place, maybe with the same content: only the date tells
+    /// which of its writes the entry shows.
+    fn is_dated_by(&self, entry: &Listed, window: Window, horizon: &Horizon) -> bool {
+        let Some(date) = self.last_modified else { return true };
+        let (distance, slack) = (date.distance(entry.last_modified), horizon.margin * 2);
+        if self.is_exact {
+            return distance < RESOLUTION;
+        }
+        // The date is that of the event. S3's own is of the beginning of the request, which may
+        // have been long before, but never after.
+        let evidence = horizon.evidence(Some(self));
+        if evidence.is_before(window) {
+            entry.last_modified <= date.plus(slack)
+        } else {
+            !window.is_before(evidence) && distance <= slack
+        }
+    }
+
+    fn take_over(&mut self, entry: &Listed) {
+        if let (State::Object(ours), State::Object(theirs)) = (&mut self.state, &entry.state) {
+            ours.fill(theirs);
+        }
+        self.take_details(entry);
     }
 
     fn take_details(&mut self, entry: &Listed) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Claim, Sequencer, Timestamp, Window};
+use super::{Claim, Horizon, Sequencer, Timestamp, Window};
 
 /// What tells the bytes of one version from another's, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -140,16 +140,26 @@ impl Slot {
         self.state != State::Removed
     }
 
-    /// The window in which what the slot says is known to have been true.
+    /// The window in which what the slot says is known to have been true, by the clock of
+    /// whatever it is compared with.
     pub(super) fn evidence(&self, margin: Duration) -> Window {
         let claimed = self.event_time.map(|time| Window::around(time, margin));
-        match (claimed, self.observed) {
+        let observed = self.observed.map(|window| window.widened(margin));
+        match (claimed, observed) {
             (Some(claimed), Some(observed)) => claimed.later(observed),
             (Some(window), None) | (None, Some(window)) => window,
             (None, None) => {
                 Window { from: Timestamp::from_micros(i64::MIN), to: Timestamp::from_micros(i64::MIN) }
             }
         }
+    }
+
+    /// Whether this is a tombstone of no further use: whatever could contradict it is accounted
+    /// for by the watermark.
+    pub fn is_spent(&self, horizon: &Horizon) -> bool {
+        horizon.watermark.is_some_and(|watermark| {
+            !self.is_present() && self.evidence(horizon.margin).to < watermark.from.minus(horizon.margin * 2)
+        })
     }
 
     /// Remembers that the slot is at least as new as `sequencer`. Whether that is news.
@@ -161,8 +171,14 @@ impl Slot {
         news
     }
 
+    /// The stamp of the version itself: not known where something newer was heard of since, which
+    /// may have been written over it.
+    pub(super) fn own_stamp(&self) -> Option<&Sequencer> {
+        self.sequencer.as_ref().filter(|_| self.floor <= self.sequencer)
+    }
+
     /// The greatest sequencer it is known to be at least as new as.
-    fn stamp(&self) -> Option<&Sequencer> {
+    pub(super) fn stamp(&self) -> Option<&Sequencer> {
         self.floor.as_ref().max(self.sequencer.as_ref())
     }
 

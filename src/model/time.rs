@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// S3 tells the time in whole seconds, in dates of versions and of its answers.
+pub(super) const RESOLUTION: Duration = Duration::from_secs(1);
+
 /// A moment in microseconds since 1970-01-01T00:00:00Z: the resolution Postgres keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -49,9 +52,20 @@ pub struct Window {
 }
 
 impl Window {
+    /// The window of an answer that S3 dated `date`.
+    pub fn of_answer(date: Timestamp) -> Self {
+        Self { from: date.minus(RESOLUTION), to: date.plus(RESOLUTION) }
+    }
+
     /// The window an event at `time` happened in, when S3's clocks disagree by up to `margin`.
     pub fn around(time: Timestamp, margin: Duration) -> Self {
-        Self { from: time.minus(margin), to: time.plus(margin) }
+        Self { from: time, to: time }.widened(margin)
+    }
+
+    /// What this window may be on another of S3's clocks.
+    #[must_use]
+    pub fn widened(self, margin: Duration) -> Self {
+        Self { from: self.from.minus(margin), to: self.to.plus(margin) }
     }
 
     /// Whether all of this window is earlier than all of `other`.

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Bucket;
 use crate::catalog::{Catalog, Connection, Counts, Effect, Run};
+use crate::chain::chain;
 use crate::clock::Clock;
 use crate::fault::Fault;
 use crate::model::{Drift, Unsorted, Window};
@@ -104,12 +105,10 @@ pub async fn run<B: Bucket>(
     match sweep_and_complete(bucket, catalog, connection, &run, start, clock, shutdown).await {
         Ok(summary) => Ok(summary),
         Err(trouble) => {
-            let error = anyhow::Error::new(trouble);
-            let chain = format!("{error:#}");
-            if let Err(error) = catalog.fail_run(connection, &run, &chain, clock()).await {
+            if let Err(error) = catalog.fail_run(connection, &run, &chain(&trouble), clock()).await {
                 tracing::warn!(%error, run_id = run.run_id, "note that a run failed");
             }
-            Err(error.downcast().unwrap_or(Trouble::Stopped))
+            Err(trouble)
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Trouble, run};
 use crate::bucket::Bucket;
 use crate::catalog::{Catalog, Connection, Effect, LastRun};
+use crate::chain::chain;
 use crate::clock::Clock;
 use crate::fault::{Fault, Kind};
 use crate::health::Health;
@@ -21,6 +22,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// The first pause after a run or a look that failed; it doubles up to [`PAUSE_MAX`].
 const PAUSE_FIRST: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_secs(600);
+/// The least time between runs that start because too many keys are in doubt: a busy bucket raises
+/// doubts while a run goes on, and must not be listed without end for it.
+const FLOOD_EVERY: Duration = Duration::from_secs(3600);
 /// How often a run that waits for the backlog looks whether it is gone.
 const BACKLOG_POLL: Duration = Duration::from_secs(5);
 
@@ -105,7 +109,8 @@ impl<B: Bucket> Keeper<B> {
         let rest = until_due(last, self.schedule.every, (self.clock)());
         let limit = self.schedule.recheck_limit;
         let doubts = catalog.count_rechecks(connection, limit).await.map_err(postgres("count the doubts"))?;
-        if !rest.is_zero() && doubts <= limit {
+        let is_flooded = doubts > limit && until_due(last, FLOOD_EVERY, (self.clock)()).is_zero();
+        if !rest.is_zero() && !is_flooded {
             return Ok(rest.min(LOOK_EVERY));
         }
         if last.completed.is_some() {
@@ -146,7 +151,7 @@ impl<B: Bucket> Keeper<B> {
     fn tell(&self, trouble: Trouble) {
         let remedy = trouble.remedy().to_owned();
         let Connection { bucket, prefix, .. } = &*self.connection;
-        let message = format!("{:#}", anyhow::Error::new(trouble));
+        let message = chain(&trouble);
         if self.health.problem(self.connection.subject(), &message, &remedy, (self.clock)()) {
             tracing::warn!(bucket, prefix, remedy, "bucket is not kept true: {message}");
         }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use sqlx::PgPool;
 use stocktake::catalog::{Catalog, Connection, Effect, MIGRATOR, Quarantined, Sighting, Terms};
 use stocktake::model::{
-    Claim, Content, Doubt, Drift, Fact, Listed, Outcome, Sequencer, State, Timestamp, VersionId, Window,
+    Claim, Content, Doubt, Drift, Fact, Listed, Outcome, Sequencer, Stack, State, Timestamp, VersionId,
+    Window,
 };
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -181,11 +182,11 @@ async fn a_doubt_is_queued_taken_and_settled(pool: PgPool) {
         ("k", "sequencer_twice", 1)
     );
 
-    // Too early: the event may not have happened yet, by the clock of whoever listed.
+    // Too early to tell the first from what was listed: their windows overlap.
     let pause = Duration::from_secs(2);
     let early =
-        Sighting { key: "k".to_owned(), listed: vec![listed("null", "e1", 0, true)], window: window(1, 3) };
-    catalog.settle(&connection, recheck, &early, pause, due).await.unwrap();
+        Sighting { key: "k".to_owned(), listed: vec![listed("null", "e2", 0, true)], window: window(1, 3) };
+    assert_eq!(catalog.settle(&connection, recheck, &early, pause, due).await.unwrap().doubts, 1);
     assert_eq!(catalog.count_rechecks(&connection, 99).await.unwrap(), 1);
 
     let sighting =
@@ -231,6 +232,28 @@ async fn a_run_moves_the_watermark_and_purges_what_it_accounts_for(pool: PgPool)
     assert_eq!(catalog.purge_tombstones(&connection, at(100)).await.unwrap(), 1);
     let stale = catalog.apply(&connection, &[("k", &claims[0])], NOW).await.unwrap();
     assert_eq!(stale[0].outcome, Outcome::Stale, "the watermark stands in for the tombstone");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_purge_takes_just_the_tombstones_that_are_spent(pool: PgPool) {
+    let (catalog, connection) = connected(pool.clone()).await;
+    for time in 0..30 {
+        let key = format!("event {time:02}");
+        catalog.apply(&connection, &[(&key, &claim("v1", Fact::Removed, "01", time))], NOW).await.unwrap();
+        let key = format!("listing {time:02}");
+        catalog.apply(&connection, &[(&key, &put("v1", "e", "01", -60))], NOW).await.unwrap();
+        let gone = [Sighting { key, listed: Vec::new(), window: window(time - 1, time) }];
+        catalog.repair(&connection, None, &gone, Effect::Keep, NOW).await.unwrap();
+    }
+    let run = catalog.start_run(&connection, "", at(30), NOW).await.unwrap().unwrap();
+    catalog.complete_run(&connection, &run, window(30, 31), NOW).await.unwrap();
+    let horizon = catalog.horizon(&connection).await.unwrap();
+    let held = catalog.scan(&connection, "", None, 100).await.unwrap();
+    let is_spent = |stack: &Stack| stack.slots().all(|(_, slot)| slot.is_spent(&horizon));
+    let (spent, kept): (Vec<_>, Vec<_>) = held.stacks.into_iter().partition(|(_, stack)| is_spent(stack));
+    assert!(spent.len() > 10 && kept.len() > 10, "both kinds: {} and {}", spent.len(), kept.len());
+    assert_eq!(catalog.purge_tombstones(&connection, at(30)).await.unwrap(), spent.len() as u64);
+    assert_eq!(catalog.scan(&connection, "", None, 100).await.unwrap().stacks, kept);
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

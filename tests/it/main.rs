@@ -1,3 +1,4 @@
 //! Tests against a real Postgres (`DATABASE_URL`), one database each.
 
+mod agreement;
 mod catalog;

@@ -3,6 +3,7 @@
 Nothing here knows Stocktake's code. What it reads of the catalog are the public views.
 """
 
+import json
 import os
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -10,7 +11,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import boto3
 import pg8000.native
 from botocore.config import Config
-
 from servers import REGION
 
 FAMILIES = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"]
@@ -38,6 +38,14 @@ def make_queue(sqs, name):
     """The URL and the ARN of a new queue that S3 may send to."""
     url = sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": str(SECONDS_INVISIBLE)})["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    allowed = {
+        "Effect": "Allow",
+        "Principal": {"Service": "s3.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+    }
+    policy = {"Version": "2012-10-17", "Statement": [allowed]}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
     return url, arn
 
 

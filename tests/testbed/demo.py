@@ -88,9 +88,11 @@ def tell(story, daemon, sqs, queue):
 def summary(story, seconds):
     show.heading("Summary")
     if story.lags:
-        typical, worst = round(statistics.median(story.lags)), max(story.lags)
-        show.say(f"{len(story.lags)} changes seen in the catalog: after {typical} ms in the median, {worst} ms at most")
-        show.say("(of which the emulator, that looks into its queue every 100 ms, takes up to 100)")
+        show.say(f"{len(story.lags)} changes seen in the catalog: {spread(story.lags)}")
+        show.say("  (of which the emulator, which looks into its queue every 100 ms, takes up to 100)")
+    if story.lags_in_doubt:
+        show.say(f"{len(story.lags_in_doubt)} more came too soon after a listing to tell which was first, and S3 was")
+        show.say(f"  asked about the key: {spread(story.lags_in_doubt)}")
     show.say(f"{story.comparisons} comparisons of everything with a listing of another S3 client's")
     if story.wrong:
         show.bad(f"{len(story.wrong)} times the catalog was not the bucket:")
@@ -99,6 +101,10 @@ def summary(story, seconds):
         return 1
     show.good(f"the catalog was the bucket whenever it had to be ({seconds:.0f} s)")
     return 0
+
+
+def spread(milliseconds):
+    return f"after {round(statistics.median(milliseconds))} ms in the median, {max(milliseconds)} ms at most"
 
 
 def describe(error):

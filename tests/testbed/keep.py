@@ -71,7 +71,7 @@ def stop_one(folder):
     process = int((folder / KEPT).read_text())
     os.kill(process, signal.SIGTERM)
     deadline = time.monotonic() + SECONDS_TO_STOP
-    while folder.exists() and runs.in_use(folder):
+    while runs.in_use(folder):
         if time.monotonic() > deadline:
             print(f"process {process} does not stop", file=sys.stderr)
             return 1

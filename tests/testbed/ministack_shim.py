@@ -11,8 +11,8 @@ import os
 os.environ.setdefault("BIND_HOST", "127.0.0.1")
 os.environ.setdefault("MINISTACK_HOST", "127.0.0.1")
 
-import ministack.app  # noqa: E402
-from ministack.services import s3  # noqa: E402
+import ministack.app
+from ministack.services import s3
 
 record_delete_marker = s3._record_delete_marker
 

@@ -12,7 +12,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-LOCK = "lock"
 # As a shell reports them.
 SIGNALLED = 128
 
@@ -25,24 +24,38 @@ def run_folder(home):
     # One at a time, so that nobody sweeps a folder between its making and its locking.
     with open(home / "runs.lock", "w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
-        for abandoned in runs.iterdir():
+        for abandoned in folders(runs):
             if not in_use(abandoned):
-                shutil.rmtree(abandoned, ignore_errors=True)
+                delete(abandoned)
         folder = Path(tempfile.mkdtemp(dir=runs))
         folder.chmod(0o755)
-        lock = open(folder / LOCK, "w")
+        lock = open(lock_of(folder), "w")
         fcntl.flock(lock, fcntl.LOCK_EX)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        delete(folder)
         lock.close()
+
+
+def delete(folder):
+    # The lock goes last: until then the run counts as alive.
+    shutil.rmtree(folder, ignore_errors=True)
+    lock_of(folder).unlink(missing_ok=True)
+
+
+def folders(runs):
+    return [path for path in runs.iterdir() if path.is_dir()]
+
+
+def lock_of(folder):
+    return folder.with_suffix(".lock")
 
 
 def in_use(folder):
     """Whether the run of this folder still lives."""
     try:
-        with open(folder / LOCK) as lock:
+        with open(lock_of(folder)) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -54,7 +67,7 @@ def in_use(folder):
 def under_way(home):
     """The names of the runs that still live."""
     runs = home / "runs"
-    return [folder.name for folder in runs.iterdir() if in_use(folder)] if runs.exists() else []
+    return [folder.name for folder in folders(runs) if in_use(folder)] if runs.exists() else []
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ union all
 select 'object_versions', key, version_id, size, etag, is_latest, is_delete_marker from catalog.object_versions
 where bucket = :bucket and key = any(cast(:keys as text[]))
 """
+DOUBTS = "select count(*) from catalog.rechecks where bucket = :bucket and key = any(cast(:keys as text[]))"
 COLUMNS = {
     "objects": ["key", "version_id", "size", "etag"],
     "object_versions": ["key", "version_id", "size", "etag", "is_latest", "is_delete_marker"],
@@ -37,7 +38,9 @@ class Story:
         self.s3 = s3
         self.catalog = catalog
         self.places = places
+        # In ms: of what its event decided, and of what S3 had to be asked about.
         self.lags = []
+        self.lags_in_doubt = []
         self.wrong = []
         self.comparisons = 0
 
@@ -66,7 +69,7 @@ class Story:
         answer = action()
         returned = time.monotonic()
         rows, changed = before, returned
-        expected = None
+        expected, doubted = None, False
         while time.monotonic() < returned + SECONDS_TO_FOLLOW:
             now = self.rows(bucket, keys)
             if now != rows:
@@ -76,12 +79,15 @@ class Story:
                 expected = self.listed_rows(bucket, keys)
             if rows == expected:
                 break
+            doubted = doubted or self.catalog.run(DOUBTS, bucket=bucket, keys=keys)[0][0] > 0
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
         lag = ""
         if rows != before:
-            self.lags.append(round((changed - returned) * 1000))
-            lag = show.styled(f"   {self.lags[-1]} ms", "green")
+            milliseconds = round((changed - returned) * 1000)
+            (self.lags_in_doubt if doubted else self.lags).append(milliseconds)
+            why = ", in doubt: S3 was asked" if doubted else ""
+            lag = show.styled(f"   {milliseconds} ms{why}", "yellow" if doubted else "green")
         show.command(line, lag)
         print_changes(before, rows)
         if rows != expected:

@@ -1,0 +1,115 @@
+//! Structure that no compiler checks: what the pure core may use, how long files get, what must be
+//! documented.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Lines of a file, tests included. What is longer has more than one subject.
+const LINES_MAX: usize = 400;
+
+/// Where `src/model` may take things from. Neither is there a clock in it, nor I/O.
+const MODEL_MAY_USE: [&str; 7] =
+    ["std::borrow", "std::cmp", "std::collections", "std::error", "std::fmt", "std::time::Duration", "super"];
+
+/// What would be I/O, a clock or a driver wherever it stood.
+const MODEL_MUST_NOT_SAY: [&str; 12] = [
+    "async ",
+    ".await",
+    "tokio",
+    "sqlx",
+    "aws_",
+    "crate::",
+    "std::fs",
+    "std::io",
+    "std::net",
+    "std::env",
+    "Instant",
+    "SystemTime",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rust_files(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut folders = vec![root().join(folder)];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push((path.clone(), fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    assert!(!files.is_empty(), "no Rust files in {folder}: was it moved?");
+    files
+}
+
+/// The part of a file that is compiled without tests.
+fn production(text: &str) -> &str {
+    text.split("#[cfg(test)]").next().unwrap_or_default()
+}
+
+/// What breaks the layering in the text of a file of the model.
+fn leaks(text: &str) -> Vec<String> {
+    let mut leaks = Vec::new();
+    for line in production(text).lines().map(str::trim).filter(|line| !line.starts_with("//")) {
+        let used = line.strip_prefix("use ").or_else(|| line.strip_prefix("pub use "));
+        let is_foreign = used.is_some_and(|used| {
+            let is_own = line.starts_with("pub use ") && !used.contains("std::");
+            !is_own && !MODEL_MAY_USE.iter().any(|allowed| used.starts_with(allowed))
+        });
+        if is_foreign || MODEL_MUST_NOT_SAY.iter().any(|word| line.contains(word)) {
+            leaks.push(line.to_owned());
+        }
+    }
+    leaks
+}
+
+#[test]
+fn the_model_is_pure() {
+    for (path, text) in rust_files("src/model") {
+        assert_eq!(leaks(&text), Vec::<String>::new(), "in {}", path.display());
+    }
+}
+
+#[test]
+fn a_leak_into_the_model_is_seen() {
+    for leak in
+        ["use tokio::time;", "use crate::clock;", "let now = SystemTime::now();", "pub async fn f() {}"]
+    {
+        assert_eq!(leaks(leak), [leak]);
+    }
+    assert!(leaks("use std::fmt;\nuse super::Slot;\npub use slot::Slot;").is_empty());
+}
+
+#[test]
+fn files_have_one_subject() {
+    for folder in ["src", "tests"] {
+        for (path, text) in rust_files(folder) {
+            let lines = text.lines().count();
+            assert!(lines <= LINES_MAX, "{} has {lines} lines, more than {LINES_MAX}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_metric_is_documented_and_every_documented_metric_exists() {
+    let page = fs::read_to_string(root().join("docs/METRICS.md")).unwrap();
+    for metric in stocktake::metrics::ALL {
+        assert!(
+            page.contains(&format!("`{}`", metric.name)),
+            "docs/METRICS.md does not have {}",
+            metric.name
+        );
+    }
+    for name in page.split('`').filter(|word| word.starts_with("stocktake_") && !word.contains(['{', ' '])) {
+        assert!(
+            stocktake::metrics::ALL.iter().any(|metric| metric.name == name),
+            "there is no metric {name}"
+        );
+    }
+}
