@@ -32,7 +32,9 @@ pub fn trouble(error: &Error) -> Trouble {
             Error::Io(_) | Error::Tls(_) | Error::PoolTimedOut | Error::PoolClosed | Error::WorkerCrashed => {
                 Trouble::Away
             }
-            Error::Encode(_) | Error::Protocol(_) => Trouble::Unfit,
+            // A proxy in Postgres's place that takes connections and has nowhere to pass them on to.
+            Error::Protocol(_) => Trouble::Away,
+            Error::Encode(_) => Trouble::Unfit,
             _ => Trouble::Other,
         };
     };

@@ -20,10 +20,10 @@ use crate::metrics;
 use crate::notification::{self, Body, Record};
 use crate::queue::{Delivery, Queue};
 
-/// How long a receive waits for messages: the longest SQS knows, so an idle queue costs least.
-const WAIT: Duration = Duration::from_secs(20);
-/// How soon a queue that has messages gives them.
-const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// How long a receive waits for messages. SQS allows 20 s, and a stop has to wait for its end.
+const WAIT: Duration = Duration::from_secs(5);
+/// How much later than asked for its end may come.
+const WAIT_SLACK: Duration = Duration::from_secs(1);
 /// The first pause after a receive or a write that failed; it doubles up to [`PAUSE_MAX`].
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -75,15 +75,17 @@ impl<Q: Queue> Receiver<Q> {
         "queue receiver"
     }
 
-    /// Waits for messages. Told to stop, it still takes an answer that may be under way, because its
-    /// messages would stay invisible and be in nobody's hands. A queue that has kept silent for
-    /// longer than that has none.
+    /// Waits for messages. Told to stop, it still waits for the answer: the queue does not know, or
+    /// not at once, that nobody listens any more, and what it then gives would be in nobody's hands
+    /// and out of everybody's sight until its visibility ends.
     async fn wait(&self, stop: &CancellationToken) -> Option<Result<Vec<Delivery>, Fault>> {
         let asked = Instant::now();
         let mut answer = pin!(self.queue.receive(WAIT));
         match stop.run_until_cancelled(answer.as_mut()).await {
             Some(received) => Some(received),
-            None => tokio::time::timeout(ANSWER_MAX.saturating_sub(asked.elapsed()), answer).await.ok(),
+            None => {
+                tokio::time::timeout((WAIT + WAIT_SLACK).saturating_sub(asked.elapsed()), answer).await.ok()
+            }
         }
     }
 
