@@ -2,3 +2,5 @@
 
 mod agreement;
 mod catalog;
+mod fixtures;
+mod runs;
