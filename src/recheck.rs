@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::{Bucket, Cursor};
@@ -15,6 +16,8 @@ use crate::metrics;
 
 /// How long a key that was taken is ours: longer than any listing of one key.
 pub(crate) const LEASE: Duration = Duration::from_secs(300);
+/// How many keys [`settle_all`] takes at once, to list them one after the other.
+const BATCH: usize = 10;
 /// How long to wait before looking for due keys again, when there were none.
 const POLL: Duration = Duration::from_secs(1);
 /// How long a key waits that was listed too early to settle anything, beside the margin of S3's clocks.
@@ -123,6 +126,34 @@ impl<B: Bucket> Rechecker<B> {
             Trouble::Postgres(error) => {
                 tracing::warn!(bucket = self.connection.bucket, %error, "settle a doubt")
             }
+        }
+    }
+}
+
+/// Settles what is in doubt now, for up to `patience`. How many keys are left in doubt.
+///
+/// # Errors
+/// When S3 or Postgres is away or refuses; the keys stay queued.
+pub async fn settle_all(
+    bucket: &impl Bucket,
+    catalog: &Catalog,
+    connection: &Connection,
+    patience: Duration,
+    clock: Clock,
+    shutdown: &CancellationToken,
+) -> Result<usize, Trouble> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = catalog.count_rechecks(connection, usize::MAX >> 1).await?;
+        if left == 0 || Instant::now() > deadline || shutdown.is_cancelled() {
+            return Ok(left);
+        }
+        let due = catalog.take_rechecks(connection, BATCH, LEASE, clock()).await?;
+        if due.is_empty() {
+            shutdown.run_until_cancelled(tokio::time::sleep(POLL)).await;
+        }
+        for recheck in due {
+            recheck_one(bucket, catalog, connection, &recheck, clock).await?;
         }
     }
 }

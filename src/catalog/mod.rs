@@ -20,6 +20,7 @@ mod retry;
 mod rows;
 mod runs;
 mod status;
+mod sweep;
 mod write;
 
 pub use connections::Connection;

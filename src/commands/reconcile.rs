@@ -1,5 +1,7 @@
 //! `stocktake reconcile`: list buckets now.
 
+use std::time::Duration;
+
 use anyhow::{Context, ensure};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -13,11 +15,15 @@ use crate::cli::{Exit, Format, Reconcile};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::model::Drift;
+use crate::recheck;
 use crate::reconcile::{Summary, Trouble, run};
 use crate::wiring::{self, Clients};
 
 /// The kinds of drift, in the order they are told.
 const KINDS: [Drift; 4] = [Drift::Missing, Drift::Stale, Drift::Ghost, Drift::Latest];
+
+/// How long doubts may take to be settled, beside what the margin of S3's clocks makes them wait.
+const DOUBT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A connection that was to be listed, and what came of it.
 struct Done {
@@ -107,7 +113,15 @@ async fn one(
         );
     }
     let run = run(&bucket, catalog, &connection, prefix, effect, clock, shutdown).await;
-    run.map_err(|trouble| describe(trouble, name))
+    let mut summary = run.map_err(|trouble| describe(trouble, name))?;
+    if let Some(run_id) = summary.run_id {
+        // A run close to another, or to events, leaves doubts that a daemon would settle. There may be none.
+        let patience = connection.terms.margin * 4 + DOUBT_PATIENCE;
+        let left = recheck::settle_all(&bucket, catalog, &connection, patience, clock, shutdown).await;
+        summary.doubts = left.with_context(|| format!("settle the doubts in bucket {name:?}"))?;
+        summary.drift = catalog.drift_of_run(run_id).await.context("read the drift of the run")?;
+    }
+    Ok(summary)
 }
 
 fn describe(trouble: Trouble, bucket: &str) -> anyhow::Error {

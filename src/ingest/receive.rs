@@ -122,7 +122,10 @@ impl<Q: Queue> Receiver<Q> {
                     }
                 }
             }
-            Body::TestEvent => message.done().await,
+            Body::TestEvent => {
+                metrics::events(metrics::NO_BUCKET, "test_event", "ignored").increment(1);
+                message.done().await;
+            }
             Body::Undecodable(reason) => self.set_aside(&message, 0, &reason).await,
         }
     }

@@ -95,6 +95,7 @@ impl<B: Bucket> Keeper<B> {
         let Self { bucket, catalog, connection, .. } = self;
         let postgres =
             |action: &'static str| move |error| Trouble::Postgres(action, connection.bucket.clone(), error);
+        catalog.bury_dead_run(connection, (self.clock)()).await.map_err(postgres("end a dead run"))?;
         let look = async {
             let region = bucket.region().await?;
             self.insist_on_region(&region)?;
