@@ -3,79 +3,10 @@
 use std::time::Duration;
 
 use sqlx::PgPool;
-use stocktake::catalog::{Catalog, Connection, Effect, MIGRATOR, Quarantined, Sighting, Terms};
-use stocktake::model::{
-    Claim, Content, Doubt, Drift, Fact, Listed, Outcome, Sequencer, Stack, State, Timestamp, VersionId,
-    Window,
-};
-use time::OffsetDateTime;
-use time::macros::datetime;
+use stocktake::catalog::{Catalog, Effect, MIGRATOR, Quarantined, Sighting};
+use stocktake::model::{Claim, Doubt, Drift, Fact, Outcome, Sequencer, Stack, State, VersionId};
 
-const NOW: OffsetDateTime = datetime!(2026-11-01 12:00 UTC);
-
-/// Seconds after noon, on S3's clock.
-fn at(seconds: i64) -> Timestamp {
-    Timestamp::from(NOW + time::Duration::seconds(seconds))
-}
-
-fn window(from: i64, to: i64) -> Window {
-    Window { from: at(from), to: at(to) }
-}
-
-fn content(etag: &str) -> Content {
-    Content { etag: Some(etag.to_owned()), size: Some(7) }
-}
-
-fn claim(version: &str, fact: Fact, sequencer: &str, time: i64) -> Claim {
-    Claim {
-        version: VersionId::parse(Some(version)),
-        fact,
-        sequencer: Sequencer::parse(sequencer),
-        time: at(time),
-    }
-}
-
-fn put(version: &str, etag: &str, sequencer: &str, time: i64) -> Claim {
-    claim(version, Fact::Put(content(etag)), sequencer, time)
-}
-
-fn listed(version: &str, etag: &str, date: i64, is_latest: bool) -> Listed {
-    Listed {
-        version: VersionId::parse(Some(version)),
-        is_latest,
-        state: State::Object(content(etag)),
-        last_modified: at(date),
-        storage_class: Some("STANDARD".to_owned()),
-    }
-}
-
-fn connection(prefix: &str) -> Connection {
-    let terms = Terms {
-        margin: Duration::from_secs(5),
-        trust_sequencers: true,
-        recheck_delay: Duration::from_secs(3),
-    };
-    Connection { bucket: "genomics".to_owned(), prefix: prefix.to_owned(), terms }
-}
-
-async fn connected(pool: PgPool) -> (Catalog, Connection) {
-    let (catalog, connection) = (Catalog::on(pool), connection(""));
-    catalog.connect(&connection, NOW).await.unwrap();
-    (catalog, connection)
-}
-
-/// `version_id etag latest`, in order.
-async fn versions(pool: &PgPool, key: &str) -> Vec<String> {
-    sqlx::query_scalar(
-        "select concat_ws(' ', version_id, etag, case when is_delete_marker then 'marker' end,
-                          case when is_latest then 'latest' end)
-         from catalog.object_versions where bucket = 'genomics' and key = $1 order by version_id",
-    )
-    .bind(key)
-    .fetch_all(pool)
-    .await
-    .unwrap()
-}
+use crate::support::{NOW, at, claim, connected, connection, content, listed, put, versions, window};
 
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_put_a_marker_and_its_removal_are_followed(pool: PgPool) {

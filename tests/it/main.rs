@@ -2,3 +2,7 @@
 
 mod agreement;
 mod catalog;
+mod ingest;
+mod recheck;
+mod reconcile;
+mod support;
