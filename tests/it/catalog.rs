@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use stocktake::catalog::{Catalog, Effect, MIGRATOR, Quarantined, Sighting};
 use stocktake::model::{Doubt, Drift, Fact, Outcome, Sequencer, State, VersionId};
 
-use crate::fixtures::{NOW, at, claim, connected, connection, content, listed, put, versions, window};
+use crate::support::{NOW, at, claim, connected, connection, content, listed, put, versions, window};
 
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_put_a_marker_and_its_removal_are_followed(pool: PgPool) {

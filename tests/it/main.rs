@@ -2,5 +2,8 @@
 
 mod agreement;
 mod catalog;
-mod fixtures;
+mod ingest;
+mod recheck;
+mod reconcile;
 mod runs;
+mod support;

@@ -4,7 +4,7 @@ use sqlx::PgPool;
 use stocktake::catalog::{Effect, MIGRATOR, Sighting};
 use stocktake::model::{Claim, Doubt, Fact, Outcome, Stack};
 
-use crate::fixtures::{NOW, at, claim, connected, listed, put, started, versions, window};
+use crate::support::{NOW, at, claim, connected, listed, put, started, versions, window};
 
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_run_moves_the_watermark_and_purges_what_it_accounts_for(pool: PgPool) {

@@ -1,9 +1,16 @@
-//! What the tests of the catalog begin with.
+//! Facts to try things on, and the two edges played from a script.
+
+mod bucket;
+mod queue;
+
+pub(crate) use bucket::{Played, Store};
+pub(crate) use queue::{Acknowledge, Line};
 
 use std::time::Duration;
 
 use sqlx::PgPool;
 use stocktake::catalog::{Catalog, Connection, Run, Terms};
+use stocktake::fault::{Fault, Kind};
 use stocktake::model::{Claim, Content, Fact, Listed, Sequencer, State, Timestamp, VersionId, Window};
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -82,4 +89,49 @@ pub(crate) async fn versions(pool: &PgPool, key: &str) -> Vec<String> {
     .fetch_all(pool)
     .await
     .unwrap()
+}
+
+/// What AWS says when it is not well.
+pub(crate) fn fault(answer: &str) -> Fault {
+    Fault {
+        action: "try".to_owned(),
+        kind: Kind::Denied,
+        answer: answer.to_owned(),
+        remedy: "allow it".to_owned(),
+        source: None,
+    }
+}
+
+/// Every row with the transaction that wrote it: what writes nothing leaves this as it is.
+pub(crate) async fn rows(pool: &PgPool) -> Vec<String> {
+    sqlx::query_scalar(
+        "select concat_ws(' ', xmin, row_to_json(slots)) from catalog.slots order by key, version_id",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap()
+}
+
+/// `status error` of each run, in order.
+pub(crate) async fn runs(pool: &PgPool) -> Vec<String> {
+    sqlx::query_scalar("select concat_ws(' ', status, error) from catalog.reconciliations order by run_id")
+        .fetch_all(pool)
+        .await
+        .unwrap()
+}
+
+/// How long anything in these tests may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `look` finds what it looks for.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
 }
