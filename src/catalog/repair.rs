@@ -105,10 +105,9 @@ impl Catalog {
             if asks.is_empty() {
                 strike(&mut transaction, recheck).await?;
             }
+            // Asked anew, because a run that was completed meanwhile may have struck the key off.
+            ask(&mut transaction, &connection.bucket, asks, now, pause).await?;
             transaction.commit().await?;
-            if repaired.doubts > 0 {
-                self.put_off_recheck(recheck, None, pause, now).await?;
-            }
             Ok(repaired)
         })
         .await
