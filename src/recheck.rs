@@ -194,7 +194,7 @@ pub async fn recheck_one(
         Err(fault) => {
             let attempts = u32::try_from(recheck.attempts).unwrap_or(1);
             let pause = PAUSE_FAULT.saturating_mul(attempts).min(PAUSE_FAULT_MAX);
-            catalog.put_off_recheck(recheck, Some(&fault.to_string()), pause, clock()).await?;
+            catalog.put_off_recheck(recheck, &fault.to_string(), pause, clock()).await?;
             Err(fault.into())
         }
     }
