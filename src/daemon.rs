@@ -124,7 +124,7 @@ async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'stati
                 backlog_age: config.reconcile.backlog_age,
                 backlog_wait: config.reconcile.backlog_wait,
                 recheck_limit: config.recheck.limit,
-                region: section.access.region.clone(),
+                region: section.required_region.clone(),
             },
             backlog: plant.backlog.clone(),
             turns: Arc::clone(&turns),
