@@ -151,7 +151,7 @@ impl Catalog {
     pub async fn put_off_recheck(
         &self,
         recheck: &Recheck,
-        error: Option<&str>,
+        error: &str,
         pause: Duration,
         now: OffsetDateTime,
     ) -> Result<(), sqlx::Error> {

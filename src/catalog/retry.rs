@@ -1,6 +1,6 @@
 //! Which errors of Postgres pass, and trying again after a race.
 
-use std::future::Future;
+use std::io;
 use std::time::Duration;
 
 use sqlx::Error;
@@ -10,6 +10,9 @@ const RACES_MAX: u32 = 10;
 /// The longest pause before the second attempt; it doubles up to [`PAUSE_MAX`].
 const PAUSE_FIRST: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// How long a transaction may take. One that takes longer has lost its Postgres, or waits for
+/// somebody who has; it is taken back.
+const TRANSACTION_MAX: Duration = Duration::from_secs(60);
 
 /// What an error of Postgres means for whoever met it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +35,9 @@ pub fn trouble(error: &Error) -> Trouble {
             Error::Io(_) | Error::Tls(_) | Error::PoolTimedOut | Error::PoolClosed | Error::WorkerCrashed => {
                 Trouble::Away
             }
-            Error::Encode(_) | Error::Protocol(_) => Trouble::Unfit,
+            // A proxy in Postgres's place that takes connections and has nowhere to pass them on to.
+            Error::Protocol(_) => Trouble::Away,
+            Error::Encode(_) => Trouble::Unfit,
             _ => Trouble::Other,
         };
     };
@@ -55,7 +60,7 @@ where
 {
     let mut pause = PAUSE_FIRST;
     for _ in 1..RACES_MAX {
-        match transaction().await {
+        match within_time(transaction()).await {
             Err(error) if trouble(&error) == Trouble::Race => {
                 tracing::debug!(transaction = name, %error, "lost a race, trying again");
                 crate::metrics::commit_retries().increment(1);
@@ -65,5 +70,12 @@ where
         tokio::time::sleep(pause.mul_f64(fastrand::f64())).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
-    transaction().await
+    within_time(transaction()).await
+}
+
+async fn within_time<T>(transaction: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let late = |_| {
+        Error::Io(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {TRANSACTION_MAX:?}")))
+    };
+    tokio::time::timeout(TRANSACTION_MAX, transaction).await.map_err(late)?
 }

@@ -26,6 +26,9 @@ pub struct Bucket {
     /// Whether the order that events claim for themselves is believed. Stores that make sequencers
     /// up, or leave them out now and then, need `false`: every event is then a question to S3.
     pub trust_sequencers: bool,
+    /// The region it must be in, where the entry itself names one. That of `[aws]` is only where
+    /// requests go first.
+    pub required_region: Option<String>,
     /// How to reach it; its own keys come first, then `[aws]`.
     pub access: Access,
 }
@@ -36,6 +39,8 @@ impl Bucket {
         let inherited =
             Access { region: project_region.clone().or_else(|| aws.region.clone()), ..aws.clone() };
         let access = access::read(section, &inherited);
+        let is_named = project_region.is_some() || section.optional("region").is_some();
+        let required_region = access.region.clone().filter(|_| is_named);
         if project_region.is_some() && access.region != project_region {
             let (project, own) =
                 (project_region.unwrap_or_default(), access.region.clone().unwrap_or_default());
@@ -60,6 +65,7 @@ impl Bucket {
             prefix,
             reconcile_every: reconcile_every(section),
             trust_sequencers: section.flag("trust_sequencers"),
+            required_region,
             access,
         }
     }

@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail like the test")]
 
+mod commands;
 mod endings;
+mod messages;
 mod modes;
 mod support;
+mod trouble;

@@ -5,10 +5,10 @@ mod front;
 mod relay;
 mod stage;
 
-pub(crate) use daemon::{Daemon, Ended, Told};
+pub(crate) use daemon::alone;
 pub(crate) use front::Front;
 pub(crate) use relay::Relay;
-pub(crate) use stage::{Config, Queue, Stage};
+pub(crate) use stage::{Config, REGION, Stage};
 
 use std::time::Duration;
 

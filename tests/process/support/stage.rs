@@ -175,6 +175,13 @@ impl Stage {
         assert!(is_done, "the workload on {place} ended:\n{text}");
     }
 
+    /// Has four buckets tell the queue in four ways: see `fan_out.py`.
+    pub(crate) async fn fan_out(&self, buckets: &[String; 4]) {
+        let words: Vec<&str> = [&self.queue.arn].into_iter().chain(buckets).map(String::as_str).collect();
+        let (is_done, text) = self.python("fan_out.py", &words).await;
+        assert!(is_done, "{text}");
+    }
+
     /// Waits until all events are worked off and all doubts settled.
     pub(crate) async fn until_settled(&self) {
         eventually("an empty queue and no doubts", async || {
@@ -311,7 +318,7 @@ impl Config {
     pub(crate) fn text(&self, admin: std::net::SocketAddr) -> String {
         let Self { database, endpoint, queues, more } = self;
         let mut text = format!(
-            "[database]\nurl = {database:?}\n\n[aws]\nregion = {REGION:?}\nendpoint_url = {endpoint:?}\n\n\
+            "[database]\nurl = {database:?}\nconnect_timeout = \"2s\"\n\n[aws]\nregion = {REGION:?}\nendpoint_url = {endpoint:?}\n\n\
              [admin]\nlisten = \"{admin}\"\n\n[merge]\nmargin = \"1s\"\n\n[recheck]\ndelay = \"200ms\"\n"
         );
         for url in queues {

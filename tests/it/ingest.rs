@@ -1,0 +1,233 @@
+//! From messages to rows, with a queue that does not always do as it should.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use stocktake::catalog::{Catalog, Connection, MIGRATOR};
+use stocktake::health::{Health, Subject};
+use stocktake::ingest::{self, Activity, Backlog, Ending, Plant, Settings};
+use tokio::task::JoinSet;
+
+use crate::support::{Acknowledge, Line, NOW, connected, connection, eventually, rows, versions};
+
+const QUEUE: &str = "https://queue";
+
+/// Ingest at work on one queue. It ends when it is dropped, as suddenly as a process that is killed.
+struct Ingest {
+    line: Arc<Line>,
+    health: Health,
+    ending: Ending,
+    tasks: JoinSet<&'static str>,
+}
+
+async fn ingest(pool: &PgPool, line: &Arc<Line>) -> Ingest {
+    let (catalog, connection) = connected(pool.clone()).await;
+    start(catalog, connection, line)
+}
+
+fn start(catalog: Catalog, connection: Connection, line: &Arc<Line>) -> Ingest {
+    let plant = Plant {
+        catalog,
+        connections: Arc::new([Arc::new(connection)]),
+        activity: Activity::default(),
+        backlog: Backlog::default(),
+        health: Health::default(),
+        clock: || NOW,
+        ending: Ending::default(),
+    };
+    let settings =
+        Settings { workers: 1, batch_records: 100, bytes_in_hand: 1 << 20, patience: Duration::from_secs(5) };
+    let mut tasks = JoinSet::new();
+    ingest::start(&plant, vec![(QUEUE.to_owned(), Arc::clone(line), 1)], settings, &mut tasks);
+    Ingest { line: Arc::clone(line), health: plant.health, ending: plant.ending, tasks }
+}
+
+impl Ingest {
+    async fn until_in_hand(&self, count: usize) {
+        eventually("messages in hand and the script played", async || {
+            (self.line.depth() == (0, count) && self.line.is_played()).then_some(())
+        })
+        .await;
+    }
+
+    /// What is wrong with the queue.
+    fn problem(&self) -> Option<String> {
+        let snapshot = self.health.snapshot();
+        let mut problems = snapshot.problems();
+        problems.find(|(subject, _)| **subject == Subject::Queue(QUEUE.to_owned())).map(|(_, problem)| {
+            assert_eq!(problem.remedy, "allow it");
+            problem.message.clone()
+        })
+    }
+}
+
+fn record(key: &str, version: &str, name: &str, sequencer: u32) -> Value {
+    json!({
+        "eventName": name, "eventTime": "2026-11-01T12:00:00.000Z",
+        "s3": {
+            "bucket": { "name": "genomics" },
+            "object": { "key": key, "versionId": version, "eTag": "e", "size": 7,
+                        "sequencer": format!("{sequencer:04X}") },
+        },
+    })
+}
+
+fn put(key: &str, version: &str, sequencer: u32) -> Value {
+    record(key, version, "ObjectCreated:Put", sequencer)
+}
+
+fn body(records: &[Value]) -> String {
+    json!({ "Records": records }).to_string()
+}
+
+/// A put, its delete marker and its removal, an overwrite in the null version.
+fn history() -> [String; 4] {
+    [
+        body(&[put("a", "v1", 1), put("b", "", 2)]),
+        body(&[record("a", "m1", "ObjectRemoved:DeleteMarkerCreated", 3)]),
+        body(&[record("a", "v1", "ObjectRemoved:Delete", 4), put("b", "", 5)]),
+        body(&[put("c", "v9", 6)]),
+    ]
+}
+
+async fn redelivery_changes_nothing(pool: PgPool, script: &[Acknowledge], left: usize) {
+    let line = Arc::new(Line::default());
+    line.script(script);
+    for body in history() {
+        line.send(body);
+    }
+    let ingest = ingest(&pool, &line).await;
+    ingest.until_in_hand(left).await;
+    let before = rows(&pool).await;
+    assert_eq!(before.len(), 4, "{before:#?}");
+    line.expire();
+    ingest.until_in_hand(0).await;
+    assert_eq!(rows(&pool).await, before);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_message_whose_deletion_was_refused_comes_again_and_changes_nothing(pool: PgPool) {
+    redelivery_changes_nothing(pool, &[Acknowledge::Refuse(0)], 1).await;
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn messages_whose_deletion_failed_come_again_and_change_nothing(pool: PgPool) {
+    // Four messages may be given back in up to four calls.
+    let script = [Acknowledge::Fail, Acknowledge::Fail, Acknowledge::Fail, Acknowledge::Fail];
+    let line = Arc::new(Line::default());
+    line.script(&script);
+    for body in history() {
+        line.send(body);
+    }
+    let ingest = ingest(&pool, &line).await;
+    eventually("rows", async || (rows(&pool).await.len() == 4).then_some(())).await;
+    let before = rows(&pool).await;
+    eventually("an end of the script", async || {
+        line.expire();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        (line.is_played() && line.depth() == (0, 0)).then_some(())
+    })
+    .await;
+    assert_eq!(rows(&pool).await, before);
+    drop(ingest);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_deletion_that_was_done_and_reported_failed_is_no_harm(pool: PgPool) {
+    redelivery_changes_nothing(pool, &[Acknowledge::Lose], 0).await;
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_was_committed_and_not_deleted_before_a_crash_changes_nothing(pool: PgPool) {
+    let line = Arc::new(Line::default());
+    line.script(&[Acknowledge::Hang]);
+    for body in history() {
+        line.send(body);
+    }
+    let killed = ingest(&pool, &line).await;
+    eventually("rows", async || (rows(&pool).await.len() == 4).then_some(())).await;
+    let before = rows(&pool).await;
+    drop(killed);
+    line.expire();
+    let ingest = ingest(&pool, &line).await;
+    ingest.until_in_hand(0).await;
+    assert_eq!(rows(&pool).await, before);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_queue_that_cannot_be_read_is_told_of_until_it_can(pool: PgPool) {
+    let line = Arc::new(Line::default());
+    line.fail_receives(&["AccessDenied", "Throttled"]);
+    line.send(body(&[put("a", "v1", 1)]));
+    let ingest = ingest(&pool, &line).await;
+    eventually("a problem", async || (ingest.problem()? == "try: AccessDenied").then_some(())).await;
+    ingest.until_in_hand(0).await;
+    eventually("no problem", async || ingest.problem().is_none().then_some(())).await;
+    assert_eq!(versions(&pool, "a").await, ["v1 e latest"]);
+}
+
+/// Postgres takes no row of the key `poison`. What really cannot be stored is found before it gets
+/// there, so a trigger has to stand in for what nobody thought of.
+async fn poison(pool: &PgPool) {
+    sqlx::raw_sql(
+        "create function refuse() returns trigger language plpgsql as $$
+         begin raise exception 'this is poison' using errcode = '22021'; end $$;
+         create trigger refuse before insert on catalog.slots for each row
+         when (new.key = 'poison') execute function refuse()",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn the_one_record_that_postgres_never_takes_is_set_aside_alone(pool: PgPool) {
+    poison(&pool).await;
+    let line = Arc::new(Line::default());
+    line.send(body(&[put("a", "v1", 1), put("poison", "v2", 2), put("b", "v3", 3)]));
+    line.send(body(&[put("c", "v4", 4)]));
+    line.send(body(&[put("d", "v5", 5), put("e", "v6", 6)]));
+    let ingest = ingest(&pool, &line).await;
+    ingest.until_in_hand(0).await;
+    let keys: Vec<String> =
+        sqlx::query_scalar("select key from catalog.objects order by key").fetch_all(&pool).await.unwrap();
+    assert_eq!(keys, ["a", "b", "c", "d", "e"]);
+    let set_aside: Vec<(String, String, i32, bool)> = sqlx::query_as(
+        "select queue, message_id, record, reason like '%this is poison%' from catalog.quarantine",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert_eq!(set_aside, [(QUEUE.to_owned(), "m1".to_owned(), 2, true)]);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn told_to_stop_it_commits_what_it_holds_and_told_to_give_back_it_does(pool: PgPool) {
+    let line = Arc::new(Line::default());
+    let mut ingest = ingest(&pool, &line).await;
+    let hold_up = async || {
+        let mut lock = pool.begin().await.unwrap();
+        sqlx::query("select 1 from catalog.connections for update").execute(&mut *lock).await.unwrap();
+        lock
+    };
+    let lock = hold_up().await;
+    line.send(body(&[put("a", "v1", 1)]));
+    ingest.until_in_hand(1).await;
+    ingest.ending.stop.cancel();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(line.depth(), (0, 1), "it waits for the commit");
+    lock.rollback().await.unwrap();
+    while ingest.tasks.join_next().await.is_some() {}
+    assert_eq!((line.depth(), versions(&pool, "a").await), ((0, 0), vec!["v1 e latest".to_owned()]));
+
+    let _lock = hold_up().await;
+    let mut ingest = start(Catalog::on(pool.clone()), connection(""), &line);
+    line.send(body(&[put("b", "v2", 2)]));
+    ingest.until_in_hand(1).await;
+    ingest.ending.stop.cancel();
+    ingest.ending.give_back.cancel();
+    while ingest.tasks.join_next().await.is_some() {}
+    assert_eq!((line.depth(), versions(&pool, "b").await), ((1, 0), Vec::new()));
+}

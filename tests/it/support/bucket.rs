@@ -1,0 +1,114 @@
+//! A bucket in memory, with a clock of its own, that fails where its script says.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard};
+
+use stocktake::bucket::{Bucket, Cursor, Page, Versioning};
+use stocktake::fault::Fault;
+use stocktake::model::{Listed, Window};
+
+use super::{fault, window};
+
+/// How one request for a page ends.
+#[derive(Clone, Debug)]
+pub(crate) enum Played {
+    /// As it should.
+    Well,
+    /// With this answer.
+    Fault(&'static str),
+    /// Not at all.
+    Hang,
+}
+
+/// Entries as a store lists them, so many on a page.
+pub(crate) struct Store {
+    page: usize,
+    state: Mutex<State>,
+}
+
+struct State {
+    entries: Vec<(String, Listed)>,
+    script: VecDeque<Played>,
+    /// Seconds after noon.
+    clock: i64,
+    requests: usize,
+}
+
+impl Store {
+    /// A store at `clock` seconds after noon. Every request takes a second.
+    pub(crate) fn new(page: usize, clock: i64, entries: &[(&str, Listed)]) -> Self {
+        let entries = own(entries);
+        Self { page, state: Mutex::new(State { entries, script: VecDeque::new(), clock, requests: 0 }) }
+    }
+
+    /// Holds something else from `clock` on.
+    pub(crate) fn become_at(&self, clock: i64, entries: &[(&str, Listed)]) {
+        let mut state = self.state();
+        (state.clock, state.entries) = (clock, own(entries));
+    }
+
+    /// The next requests for pages end like this; those after them well.
+    pub(crate) fn script(&self, script: &[Played]) {
+        self.state().script.extend(script.iter().cloned());
+    }
+
+    /// How many pages were asked for.
+    pub(crate) fn requests(&self) -> usize {
+        self.state().requests
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// A second goes by.
+    fn tick(&self) -> Window {
+        let mut state = self.state();
+        state.clock += 1;
+        window(state.clock - 1, state.clock)
+    }
+}
+
+fn own(entries: &[(&str, Listed)]) -> Vec<(String, Listed)> {
+    entries.iter().map(|(key, entry)| ((*key).to_owned(), entry.clone())).collect()
+}
+
+impl Bucket for Store {
+    async fn list(&self, prefix: &str, after: Option<&Cursor>) -> Result<Page, Fault> {
+        let played = {
+            let mut state = self.state();
+            state.requests += 1;
+            state.script.pop_front().unwrap_or(Played::Well)
+        };
+        match played {
+            Played::Well => {}
+            Played::Fault(answer) => return Err(fault(answer)),
+            Played::Hang => std::future::pending().await,
+        }
+        let window = self.tick();
+        let state = self.state();
+        let below: Vec<_> = state.entries.iter().filter(|(key, _)| key.starts_with(prefix)).collect();
+        // By its place, not by its name: the store may list in any order.
+        let is_last = |(key, entry): &&(String, Listed), after: &Cursor| {
+            *key == after.key && after.version.as_ref() == Some(&entry.version)
+        };
+        let begin = after.map_or(0, |after| {
+            1 + below.iter().position(|entry| is_last(entry, after)).expect("a cursor that we gave")
+        });
+        let end = below.len().min(begin + self.page);
+        let entries: Vec<_> = below[begin..end].iter().map(|entry| (*entry).clone()).collect();
+        let next = entries
+            .last()
+            .filter(|_| end < below.len())
+            .map(|(key, entry)| Cursor { key: key.clone(), version: Some(entry.version.clone()) });
+        Ok(Page { entries, next, window })
+    }
+
+    async fn versioning(&self) -> Result<(Versioning, Window), Fault> {
+        Ok((Versioning::Enabled, self.tick()))
+    }
+
+    async fn region(&self) -> Result<String, Fault> {
+        Ok("eu-central-1".to_owned())
+    }
+}

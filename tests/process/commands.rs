@@ -1,0 +1,187 @@
+//! The other commands, and what a wrong command line or configuration is told.
+
+use std::path::{Path, PathBuf};
+
+use aws_sdk_s3::types::BucketVersioningStatus::{Enabled, Suspended};
+
+use crate::support::{Stage, alone};
+
+/// Message bodies, each beside the lines that `decode` prints for it.
+fn fixtures() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/notification");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "json")).collect();
+    files.sort();
+    files
+}
+
+#[tokio::test]
+async fn decode_reads_files_and_standard_input_without_any_configuration() {
+    let files = fixtures();
+    let expected: Vec<String> =
+        files.iter().map(|file| std::fs::read_to_string(file.with_extension("expected")).unwrap()).collect();
+    let mut words = vec!["decode", "--format", "json"];
+    words.extend(files.iter().map(|file| file.to_str().unwrap()));
+    let all = alone(&words, "").await;
+    assert_eq!(
+        (all.code, all.stdout.as_str(), all.stderr.as_str()),
+        (Some(0), expected.concat().as_str(), "")
+    );
+
+    let body = std::fs::read_to_string(&files[0]).unwrap();
+    let one = alone(&["decode", "--format", "json"], &body).await;
+    assert_eq!((one.code, &one.stdout), (Some(0), &expected[0]));
+    let text = alone(&["decode"], &body).await;
+    assert!(text.code == Some(0) && text.stdout.contains("claim"), "{text:?}");
+
+    let absent = alone(&["decode", "no/such/file"], "").await;
+    assert!(absent.code == Some(1) && absent.stderr.contains("no/such/file"), "{absent:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_command_line_exits_with_64() {
+    for words in [
+        &["srve"][..],
+        &[],
+        &["serve", "--fast"],
+        &["recheck", "--bucket", "b"],
+        &["status", "--format", "xml"],
+    ] {
+        let told = alone(words, "").await;
+        assert!(
+            told.code == Some(64) && told.stdout.is_empty() && !told.stderr.is_empty(),
+            "{words:?}: {told:?}"
+        );
+    }
+    let help = alone(&["--help"], "").await;
+    assert!(help.code == Some(0) && help.stdout.contains("reconcile"), "{help:?}");
+}
+
+#[tokio::test]
+async fn every_mistake_of_a_configuration_is_named_at_once() {
+    let stage = Stage::new().await;
+    let config = stage
+        .config()
+        .with("[ingest]\nworkerz = 3\nbatch_records = 0")
+        .place_with("well/no-slash", "reconcile_every = \"often\"")
+        .place_with("Not A Name", "project_region = \"Atlantis\"");
+    for command in ["serve", "reconcile", "status", "migrate"] {
+        let told = stage.run(&config, &[command]).await;
+        assert_eq!(told.code, Some(78), "{told:?}");
+        for words in [
+            "command.toml",
+            "6 mistakes",
+            "workerz",
+            "workers",
+            "ingest.batch_records",
+            "bucket[0].prefix",
+            "bucket[0].reconcile_every",
+            "bucket[1].name",
+            "bucket[1].project_region",
+            "Germany",
+        ] {
+            assert!(told.stderr.contains(words), "no {words:?} in {}", told.stderr);
+        }
+    }
+    let torn = stage.run(&stage.config().with("[ingest\nworkers = 1"), &["serve"]).await;
+    assert!(torn.code == Some(78) && torn.stderr.contains("line"), "{torn:?}");
+    let empty = stage.run(&stage.config(), &["serve"]).await;
+    assert!(empty.code == Some(78) && empty.stderr.contains("[[bucket]]"), "{empty:?}");
+    let absent = alone(&["--config", "no/such.toml", "serve"], "").await;
+    assert!(absent.code == Some(78) && absent.stderr.contains("no/such.toml"), "{absent:?}");
+}
+
+#[tokio::test]
+async fn a_rehearsal_tells_what_a_run_would_do_and_changes_nothing() {
+    let stage = Stage::new().await;
+    let bucket = stage.name("rehearsal");
+    stage.silent_bucket(&bucket, Some(Enabled)).await;
+    let config = stage.config_of(&[&bucket]);
+    stage.workload(&bucket, 31, 20, false).await;
+    stage.serve(&config).await.stop().await;
+    stage.must_be_exact(&[&bucket]).await;
+
+    stage.workload(&bucket, 32, 20, false).await;
+    let state = async || {
+        let query = "select concat_ws(' ', tableoid::regclass, xmin, row_to_json(slots)) from catalog.slots
+                     union all select row_to_json(rechecks)::text from catalog.rechecks
+                     union all select row_to_json(reconciliations)::text from catalog.reconciliations
+                     union all select row_to_json(connections)::text from catalog.connections order by 1";
+        sqlx::query_scalar::<_, String>(query).fetch_all(&stage.pool).await.unwrap()
+    };
+    let before = state().await;
+    let words = ["reconcile", "--dry-run", "--format", "json"];
+    let told = stage.run(&config, &words).await;
+    assert_eq!(told.code, Some(0), "{told:?}");
+    let line = &told.json()[0];
+    assert!(
+        line["missing"].as_i64() > Some(0) && line["dry_run"] == true && line["run_id"].is_null(),
+        "{line}"
+    );
+    assert_eq!(state().await, before);
+    let text = stage.run(&config, &["reconcile", "--dry-run"]).await;
+    assert!(text.stdout.contains("nothing was changed"), "{text:?}");
+
+    let kept = stage.run(&config, &["reconcile", "--format", "json"]).await;
+    for kind in ["missing", "stale", "ghost", "latest"] {
+        assert_eq!(kept.json()[0][kind], line[kind], "{kind} in {kept:?} and {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_recheck_repairs_its_keys_and_no_others() {
+    let stage = Stage::new().await;
+    let bucket = stage.name("recheck");
+    stage.silent_bucket(&bucket, Some(Suspended)).await;
+    let config = stage.config_of(&[&format!("{bucket}/in/")]);
+    for key in ["in/a b+c%.txt", "in/a b+c%.txt.bak", "in/gone"] {
+        stage.put(&bucket, key, "body").await;
+    }
+    stage.serve(&config).await.stop().await;
+    stage.put(&bucket, "in/a b+c%.txt", "another body").await;
+    stage.put(&bucket, "in/a b+c%.txt.bak", "another body").await;
+    stage.delete(&bucket, "in/gone").await;
+
+    let words = ["recheck", "--format", "json", "--bucket", &bucket, "in/a b+c%.txt", "in/gone", "in/never"];
+    let told = stage.run(&config, &words).await;
+    assert_eq!(told.code, Some(0), "{told:?}");
+    let outcomes: Vec<_> =
+        told.json().iter().map(|line| line["outcome"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(
+        outcomes,
+        ["repaired: stale version null", "repaired: stale version null", "the catalog was right"]
+    );
+    let sizes: Vec<(String, i64)> = sqlx::query_as("select key, size from catalog.objects order by key")
+        .fetch_all(&stage.pool)
+        .await
+        .unwrap();
+    assert_eq!(sizes, [("in/a b+c%.txt".to_owned(), 12), ("in/a b+c%.txt.bak".to_owned(), 4)]);
+
+    let again = stage.run(&config, &["recheck", "--bucket", &bucket, "in/a b+c%.txt.bak"]).await;
+    assert!(again.code == Some(0) && again.stdout.contains("repaired: stale version null"), "{again:?}");
+    stage.must_be_exact(&[&format!("{bucket}/in/")]).await;
+    let foreign = stage.run(&config, &["recheck", "--bucket", &bucket, "out"]).await;
+    assert!(foreign.code == Some(64) && foreign.stderr.contains("outside what is configured"), "{foreign:?}");
+}
+
+#[tokio::test]
+async fn two_daemons_share_a_queue_and_a_catalog() {
+    let stage = Stage::new().await;
+    let bucket = stage.name("shared");
+    stage.bucket(&bucket, Some(Enabled)).await;
+    stage.put(&bucket, "before", "body").await;
+    let config = stage.config_of(&[&bucket]);
+    // Both make the schema and the bucket's room at once.
+    let daemons = [stage.start(&config), stage.start(&config)];
+    for seed in [51, 52] {
+        stage.workload(&bucket, seed, 80, true).await;
+    }
+    stage.must_be_equal(&[&bucket]).await;
+    let mut committed = Vec::new();
+    for daemon in daemons {
+        committed.push(daemon.metric("stocktake_commit_seconds_count").await);
+        daemon.stop().await;
+    }
+    assert!(committed.iter().all(|count| *count > 0.0), "both had work: {committed:?}");
+    assert_eq!(stage.depth(&stage.queue).await, (0, 0));
+}

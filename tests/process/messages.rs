@@ -1,0 +1,119 @@
+//! One queue, and everything that can be in it.
+
+use aws_sdk_s3::types::BucketVersioningStatus::Enabled;
+use serde_json::{Value, json};
+
+use crate::support::{Stage, eventually};
+
+/// A record as S3 sends it; `key` is spelled as S3 spells keys.
+fn record(bucket: &str, key: &str, name: &str) -> Value {
+    json!({
+        "eventVersion": "2.1", "eventSource": "aws:s3", "eventName": name,
+        // Older than any listing: whatever it says is accounted for.
+        "eventTime": "2020-01-02T03:04:05.678Z",
+        "s3": {
+            "bucket": { "name": bucket },
+            "object": { "key": key, "size": 4, "eTag": "841a2d689ad86bd1611447453c22c6fc", "versionId": "v1",
+                        "sequencer": "0055AED6DCD90281E5" },
+        },
+    })
+}
+
+fn message(records: &[Value]) -> String {
+    json!({ "Records": records }).to_string()
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_set_aside_and_holds_nothing_up() {
+    let stage = Stage::new().await;
+    let bucket = stage.name("odd");
+    stage.bucket(&bucket, Some(Enabled)).await;
+    let config = stage.config_of(&[&format!("{bucket}/in/")]);
+    let daemon = stage.serve(&config).await;
+
+    let marker = "ObjectRemoved:DeleteMarkerCreated";
+    let fresh = |key: &str| {
+        let mut record = record(&bucket, key, "ObjectCreated:Put");
+        record["eventTime"] = json!("2100-01-01T00:00:00.000Z");
+        record
+    };
+    stage.send("this is not JSON").await;
+    let neighbours = [fresh("in/first"), json!({ "eventName": "ObjectCreated:Put" }), fresh("in/third")];
+    stage.send(&message(&neighbours)).await;
+    stage.send(&message(&[fresh("in/nul%00here"), fresh("in/beside+nul")])).await;
+    stage.send(&message(&[record("nobodys", "key", marker), record(&bucket, "out/of/it", marker)])).await;
+    stage
+        .send(&message(&[
+            record(&bucket, "in/k", "ObjectTeleported:Home"),
+            record(&bucket, "in/k", "Nonsense"),
+        ]))
+        .await;
+    stage.put(&bucket, "in/real", "body").await;
+    stage.until_settled().await;
+
+    let keys: Vec<String> = sqlx::query_scalar("select key from catalog.objects order by key")
+        .fetch_all(&stage.pool)
+        .await
+        .unwrap();
+    assert_eq!(keys, ["in/beside nul", "in/first", "in/real", "in/third"]);
+    let set_aside: Vec<(i32, String, String)> =
+        sqlx::query_as("select record, reason, body from catalog.quarantine order by quarantine_id")
+            .fetch_all(&stage.pool)
+            .await
+            .unwrap();
+    let mut reasons: Vec<_> =
+        set_aside.iter().map(|(record, reason, _)| (*record, reason.as_str())).collect();
+    reasons.sort_unstable();
+    let [(0, not_json), (1, nul), (2, no_object)] = reasons[..] else { panic!("{reasons:?}") };
+    assert!(not_json.contains("JSON") && nul.contains("U+0000") && no_object.contains("s3"), "{reasons:?}");
+    assert!(set_aside.iter().any(|(_, _, body)| body == "this is not JSON"));
+
+    let (json, text) = stage.status(&config).await;
+    assert_eq!(json["quarantined"], 3);
+    assert!(text.contains("3 in quarantine: see catalog.quarantine"), "{text}");
+    assert_eq!(json["problems"], json!([]), "what is set aside stops nothing");
+    for (bucket, kind, count) in [("-", "marker", 2.0), (bucket.as_str(), "other", 2.0)] {
+        let name =
+            format!("stocktake_events_total{{bucket=\"{bucket}\",kind=\"{kind}\",outcome=\"ignored\"}}");
+        assert_eq!(daemon.metric(&name).await, count, "{name} in {:?}", daemon.get("/metrics").await);
+    }
+
+    // What the synthetic events claim was never there, and a run finds that out by itself.
+    sqlx::query("update catalog.slots set event_time = '2020-01-01' where event_time > now()")
+        .execute(&stage.pool)
+        .await
+        .unwrap();
+    let reconciled = stage.run(&config, &["reconcile", "--format", "json"]).await;
+    assert_eq!(reconciled.json()[0]["ghost"], 3, "{reconciled:?}");
+    stage.must_be_equal(&[&format!("{bucket}/in/")]).await;
+}
+
+#[tokio::test]
+async fn all_shapes_share_a_queue() {
+    let stage = Stage::new().await;
+    let shapes = ["direct", "wrapped", "raw", "bridge"].map(|shape| stage.name(shape));
+    for bucket in &shapes[..3] {
+        stage.silent_bucket(bucket, Some(Enabled)).await;
+    }
+    // What the emulator hands to EventBridge lacks the version.
+    stage.silent_bucket(&shapes[3], None).await;
+    let config = stage.config_of(&shapes.each_ref().map(String::as_str));
+    let daemon = stage.serve(&config).await;
+    stage.fan_out(&shapes).await;
+    let tests = "stocktake_events_total{bucket=\"-\",kind=\"test_event\",outcome=\"ignored\"}";
+    eventually("test events, direct and through SNS", async || {
+        (daemon.metric(tests).await >= 3.0).then_some(())
+    })
+    .await;
+    for (seed, bucket) in (40..).zip(&shapes) {
+        stage.workload(bucket, seed, 25, false).await;
+    }
+    for bucket in &shapes {
+        stage.must_be_equal(&[bucket]).await;
+        let events = sqlx::query_scalar::<_, i64>(
+            "select count(*) from catalog.slots where bucket = $1 and event_time is not null",
+        );
+        assert!(events.bind(bucket).fetch_one(&stage.pool).await.unwrap() > 0, "{bucket} was told of");
+    }
+    assert_eq!(stage.count("select count(*) from catalog.quarantine").await, 0);
+}
