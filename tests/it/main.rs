@@ -1,5 +1,7 @@
 //! Tests against a real Postgres (`DATABASE_URL`), one database each.
 
+#![expect(clippy::unwrap_used, reason = "what helps a test may fail like the test")]
+
 mod agreement;
 mod catalog;
 mod ingest;

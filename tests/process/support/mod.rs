@@ -5,10 +5,10 @@ mod front;
 mod relay;
 mod stage;
 
-pub(crate) use daemon::{Daemon, alone};
+pub(crate) use daemon::alone;
 pub(crate) use front::Front;
 pub(crate) use relay::Relay;
-pub(crate) use stage::{Config, Queue, REGION, Stage};
+pub(crate) use stage::{Config, REGION, Stage};
 
 use std::time::Duration;
 
