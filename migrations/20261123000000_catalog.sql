@@ -156,7 +156,8 @@ where is_latest and not is_delete_marker;
 
 create view catalog.object_versions as
 select bucket, key, version_id, size, etag, last_modified, storage_class,
-       is_latest, is_delete_marker, sequencer, first_seen_at, changed_at
+       is_latest, is_delete_marker, sequencer, first_seen_at, changed_at,
+       is_exact as is_last_modified_exact
 from catalog.slots
 where is_present;
 

@@ -7,7 +7,8 @@ use crate::model::Timestamp;
 /// Tells our own time; tests tell another.
 pub type Clock = fn() -> OffsetDateTime;
 
-/// Our own clock, for what we record about ourselves. It is never compared with S3's.
+/// Our own clock, for what we record about ourselves. Nothing is decided by comparing it with
+/// S3's; a metric and the patience of a scheduled run may.
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()

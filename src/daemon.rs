@@ -10,11 +10,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Catalog, Connection};
+use crate::catalog::Connection;
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::health::Health;
+use crate::health::{Health, Subject};
 use crate::ingest::{self, Activity, Backlog, Ending, Plant, Settings};
 use crate::recheck::Rechecker;
 use crate::reconcile::{Keeper, Schedule};
@@ -28,7 +28,7 @@ const RUNS_MAX: usize = 2;
 const BATCH_PATIENCE: Duration = Duration::from_secs(20);
 /// How much of the grace is kept for giving back what could not be committed.
 const GIVE_BACK: Duration = Duration::from_secs(2);
-/// How long connections to Postgres may take to close: all that follows the grace.
+/// How long the last words to Postgres and its farewell may take: all that follows the grace.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs the daemon until `shutdown`, and then until what is in hand is committed or given back.
@@ -60,37 +60,35 @@ pub async fn serve(
     let connections: Arc<[Arc<Connection>]> =
         config.buckets.iter().map(|bucket| wiring::connection(config, bucket)).collect();
     let prepared = watch::prepare(&catalog, &connections, migrate, &health, clock, &shutdown).await?;
-    let ending = Ending { stop: shutdown.clone(), give_back: CancellationToken::new() };
+    let plant = Plant {
+        catalog: catalog.clone(),
+        connections: Arc::clone(&connections),
+        activity: Activity::default(),
+        backlog: Backlog::default(),
+        health,
+        clock,
+        ending: Ending { stop: shutdown.clone(), give_back: CancellationToken::new() },
+    };
     if prepared {
-        start_loops(config, &catalog, &connections, &health, clock, &ending, &mut tasks).await;
+        start_loops(config, &plant, &mut tasks).await;
         tracing::info!(buckets = config.buckets.len(), queues = config.queues.len(), "serving");
     }
     let ended = watch_over(&mut tasks, &shutdown).await;
-    drain(tasks, config.shutdown.grace, &ending.give_back).await;
-    catalog.close(CLOSE_PATIENCE).await;
+    drain(tasks, config.shutdown.grace, &plant.ending.give_back).await;
+    let last_words = async {
+        plant.activity.tell(&catalog, &connections).await;
+        catalog.close().await;
+    };
+    if tokio::time::timeout(CLOSE_PATIENCE, last_words).await.is_err() {
+        tracing::warn!("left connections to Postgres open: they were still in use");
+    }
     ended
 }
 
-async fn start_loops(
-    config: &Config,
-    catalog: &Catalog,
-    connections: &Arc<[Arc<Connection>]>,
-    health: &Health,
-    clock: Clock,
-    ending: &Ending,
-    tasks: &mut JoinSet<&'static str>,
-) {
-    let shutdown = &ending.stop;
+async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'static str>) {
+    let Plant { catalog, connections, health, clock, .. } = plant;
+    let (clock, shutdown) = (*clock, &plant.ending.stop);
     let mut clients = Clients::default();
-    let plant = Plant {
-        catalog: catalog.clone(),
-        connections: Arc::clone(connections),
-        activity: Activity::default(),
-        backlog: Backlog::default(),
-        health: health.clone(),
-        clock,
-        ending: ending.clone(),
-    };
     let mut queues = Vec::new();
     for queue in &config.queues {
         queues.push((queue.url.clone(), Arc::new(clients.queue(queue).await), queue.receivers));
@@ -98,10 +96,12 @@ async fn start_loops(
     let settings = Settings {
         workers: config.ingest.workers,
         batch_records: config.ingest.batch_records,
+        bytes_in_hand: config.ingest.bytes_in_hand,
         patience: BATCH_PATIENCE,
     };
-    ingest::start(&plant, queues, settings, tasks);
-    let activity = plant.activity.clone().tell(catalog.clone(), Arc::clone(connections), shutdown.clone());
+    ingest::start(plant, queues, settings, tasks);
+    let activity =
+        plant.activity.clone().keep_telling(catalog.clone(), Arc::clone(connections), shutdown.clone());
     tasks.spawn(named("activity", activity));
     tasks.spawn(named(
         "database watch",
@@ -109,7 +109,7 @@ async fn start_loops(
     ));
     tasks.spawn(named(
         "problems",
-        watch::mirror_problems(catalog.clone(), health.clone(), clock, shutdown.clone()),
+        watch::mirror_problems(catalog.clone(), health.clone(), subjects(config), clock, shutdown.clone()),
     ));
 
     let turns = Arc::new(Semaphore::new(RUNS_MAX));
@@ -142,6 +142,22 @@ async fn start_loops(
         };
         tasks.spawn(named("rechecks", rechecker.settle_doubts(shutdown.clone())));
     }
+}
+
+/// All that can have a problem.
+fn subjects(config: &Config) -> Vec<Subject> {
+    let queues = config.queues.iter().flat_map(|queue| {
+        let url = || queue.url.clone();
+        [Subject::Queue(url()), Subject::Returns(url())]
+    });
+    let buckets = config.buckets.iter().flat_map(|bucket| {
+        let (name, prefix) = (|| bucket.name.clone(), || bucket.prefix.clone());
+        [
+            Subject::Bucket { name: name(), prefix: prefix() },
+            Subject::Rechecks { name: name(), prefix: prefix() },
+        ]
+    });
+    [Subject::Database].into_iter().chain(queues).chain(buckets).collect()
 }
 
 async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {

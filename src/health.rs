@@ -7,16 +7,28 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use crate::chain::chain;
+use crate::fault::Fault;
+
 /// What can be well or not. They are reported in this order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
     /// The catalog's database: reachable, and with the schema this program knows.
     Database,
-    /// The queue with this URL.
+    /// The queue with this URL, as messages come from it.
     Queue(String),
+    /// The queue with this URL, as messages go back to it, acknowledged or released.
+    Returns(String),
     /// The part of a bucket that an entry of the configuration mirrors.
     Bucket {
         /// Its name.
+        name: String,
+        /// Its prefix; empty for the whole bucket.
+        prefix: String,
+    },
+    /// The keys in doubt there.
+    Rechecks {
+        /// The bucket's name.
         name: String,
         /// Its prefix; empty for the whole bucket.
         prefix: String,
@@ -28,7 +40,9 @@ impl fmt::Display for Subject {
         match self {
             Self::Database => formatter.write_str("database"),
             Self::Queue(url) => write!(formatter, "queue {url}"),
+            Self::Returns(url) => write!(formatter, "queue {url} (acknowledging)"),
             Self::Bucket { name, prefix } => write!(formatter, "bucket {name}/{prefix}"),
+            Self::Rechecks { name, prefix } => write!(formatter, "rechecks in bucket {name}/{prefix}"),
         }
     }
 }
@@ -68,6 +82,20 @@ impl Health {
         let message = message.into();
         let problem = Problem { message: message.clone(), remedy: remedy.into(), since: now };
         self.report(subject, Some(problem)).flatten().is_none_or(|before| before.message != message)
+    }
+
+    /// Reports what AWS answered, and logs it if it is news.
+    pub fn fault(&self, subject: Subject, fault: &Fault, now: OffsetDateTime) {
+        let name = subject.to_string();
+        if self.problem(subject, fault.to_string(), &fault.remedy, now) {
+            tracing::warn!(remedy = fault.remedy, "{name}: {}", chain(fault));
+        }
+    }
+
+    /// Whether nothing is wrong with a subject, as far as was reported.
+    pub fn is_well(&self, subject: &Subject) -> bool {
+        let subjects = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        subjects.get(subject).is_none_or(Option::is_none)
     }
 
     /// Everything that was ever reported, as it is now.

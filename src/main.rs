@@ -15,8 +15,12 @@ async fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("stocktake: {}", chain(error.as_ref()));
-            let is_config = error.downcast_ref::<config::Errors>().is_some();
-            if is_config { Exit::Config.into() } else { Exit::Failed.into() }
+            let exit = match () {
+                () if error.is::<config::Errors>() => Exit::Config,
+                () if error.is::<commands::Usage>() => Exit::Usage,
+                () => Exit::Failed,
+            };
+            exit.into()
         }
     }
 }

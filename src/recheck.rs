@@ -4,21 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::{Bucket, Cursor};
 use crate::catalog::{Catalog, Connection, Recheck, Repaired, Sighting};
 use crate::clock::Clock;
 use crate::fault::{Fault, Kind};
-use crate::health::Health;
+use crate::health::{Health, Subject};
 use crate::metrics;
 
 /// How long a key that was taken is ours: longer than any listing of one key.
 pub(crate) const LEASE: Duration = Duration::from_secs(300);
+/// How many keys [`settle_all`] takes at once, to list them one after the other.
+const BATCH: usize = 10;
 /// How long to wait before looking for due keys again, when there were none.
 const POLL: Duration = Duration::from_secs(1);
-/// How long a key waits that was listed too early to settle anything.
-const PAUSE: Duration = Duration::from_secs(2);
+/// How long a key waits that was listed too early to settle anything, beside the margin of S3's clocks.
+const PAUSE: Duration = Duration::from_secs(1);
 /// How long a key waits that could not be listed, times its attempts.
 const PAUSE_FAULT: Duration = Duration::from_secs(5);
 const PAUSE_FAULT_MAX: Duration = Duration::from_secs(600);
@@ -101,7 +104,7 @@ impl<B: Bucket> Rechecker<B> {
             }
             while let Some(look) = looks.join_next().await {
                 match look {
-                    Ok(Ok(_)) => {}
+                    Ok(Ok(_)) => drop(self.health.ok(self.subject())),
                     Ok(Err(trouble)) => self.tell(&trouble),
                     Err(panic) => std::panic::resume_unwind(panic.into_panic()),
                 }
@@ -113,16 +116,44 @@ impl<B: Bucket> Rechecker<B> {
         self.catalog.take_rechecks(&self.connection, self.concurrency, LEASE, (self.clock)()).await
     }
 
+    fn subject(&self) -> Subject {
+        Subject::Rechecks { name: self.connection.bucket.clone(), prefix: self.connection.prefix.clone() }
+    }
+
     fn tell(&self, trouble: &Trouble) {
-        let Connection { bucket, prefix, .. } = &*self.connection;
         match trouble {
-            Trouble::S3(fault) => {
-                let (subject, now) = (self.connection.subject(), (self.clock)());
-                if self.health.problem(subject, fault.to_string(), &fault.remedy, now) {
-                    tracing::warn!(bucket, prefix, remedy = fault.remedy, "cannot settle a doubt: {fault}");
-                }
+            Trouble::S3(fault) => self.health.fault(self.subject(), fault, (self.clock)()),
+            Trouble::Postgres(error) => {
+                tracing::warn!(bucket = self.connection.bucket, %error, "settle a doubt")
             }
-            Trouble::Postgres(error) => tracing::warn!(bucket, prefix, %error, "settle a doubt"),
+        }
+    }
+}
+
+/// Settles what is in doubt now, for up to `patience`. How many keys are left in doubt.
+///
+/// # Errors
+/// When S3 or Postgres is away or refuses; the keys stay queued.
+pub async fn settle_all(
+    bucket: &impl Bucket,
+    catalog: &Catalog,
+    connection: &Connection,
+    patience: Duration,
+    clock: Clock,
+    shutdown: &CancellationToken,
+) -> Result<usize, Trouble> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = catalog.count_rechecks(connection, usize::MAX >> 1).await?;
+        if left == 0 || Instant::now() > deadline || shutdown.is_cancelled() {
+            return Ok(left);
+        }
+        let due = catalog.take_rechecks(connection, BATCH, LEASE, clock()).await?;
+        if due.is_empty() {
+            shutdown.run_until_cancelled(tokio::time::sleep(POLL)).await;
+        }
+        for recheck in due {
+            recheck_one(bucket, catalog, connection, &recheck, clock).await?;
         }
     }
 }
@@ -150,7 +181,16 @@ pub async fn recheck_one(
     clock: Clock,
 ) -> Result<Repaired, Trouble> {
     match look(bucket, &recheck.key).await {
-        Ok(sighting) => Ok(catalog.settle(connection, recheck, &sighting, PAUSE, clock()).await?),
+        Ok(sighting) => {
+            let pause = connection.terms.margin + PAUSE;
+            let repaired = catalog.settle(connection, recheck, &sighting, pause, clock()).await?;
+            if recheck.run_id.is_some() {
+                for (kind, count) in repaired.counts() {
+                    metrics::drift(kind.as_str()).increment(count.unsigned_abs());
+                }
+            }
+            Ok(repaired)
+        }
         Err(fault) => {
             let attempts = u32::try_from(recheck.attempts).unwrap_or(1);
             let pause = PAUSE_FAULT.saturating_mul(attempts).min(PAUSE_FAULT_MAX);

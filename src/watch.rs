@@ -24,7 +24,7 @@ const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(15);
 
 /// What an operator can do about a database that does not answer.
-const REMEDY: &str = "see that Postgres runs and that database.url is right";
+pub(crate) const REMEDY: &str = "see that Postgres runs and that database.url is right";
 
 /// Brings the schema up to date and makes room for every connection, as soon as Postgres is there.
 /// False when told to stop before that.
@@ -122,13 +122,18 @@ pub(crate) async fn database(catalog: Catalog, health: Health, clock: Clock, shu
 }
 
 /// Keeps `catalog.problems` what [`Health`] says, until told to stop. What an earlier process left
-/// there is removed as soon as its subject is found well.
+/// there is removed as soon as its subject is found well, and at once if it is none of `subjects`.
 pub(crate) async fn mirror_problems(
     catalog: Catalog,
     health: Health,
+    subjects: Vec<Subject>,
     clock: Clock,
     shutdown: CancellationToken,
 ) {
+    let names: Vec<String> = subjects.iter().map(ToString::to_string).collect();
+    if let Err(error) = catalog.keep_problems_of(&names).await {
+        tracing::debug!(%error, "forget old problems");
+    }
     let mut written: BTreeMap<Subject, Option<String>> = BTreeMap::new();
     while shutdown.run_until_cancelled(tokio::time::sleep(MIRROR_EVERY)).await.is_some() {
         for (subject, problem) in health.snapshot().subjects() {

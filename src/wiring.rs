@@ -29,9 +29,7 @@ impl Clients {
 
     /// The queue of one `[[queue]]` section. Asks nobody yet.
     pub(crate) async fn queue(&mut self, queue: &config::Queue) -> sqs::Queue {
-        let mut access = queue.access.clone();
-        access.region = access.region.or_else(|| aws::queue_region(&queue.url));
-        let config = self.sdk_config(&access).await;
+        let config = self.sdk_config(&queue.access).await;
         sqs::Queue::new(&queue.url, aws::sqs(&config))
     }
 

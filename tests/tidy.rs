@@ -37,12 +37,12 @@ fn rust_files(folder: &str) -> Vec<(PathBuf, String)> {
     let mut folders = vec![root().join(folder)];
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry of a folder").path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                files.push((path.clone(), fs::read_to_string(&path).unwrap()));
+                files.push((path.clone(), fs::read_to_string(&path).expect("UTF-8")));
             }
         }
     }

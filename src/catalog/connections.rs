@@ -115,6 +115,20 @@ impl Catalog {
         transaction.commit().await
     }
 
+    /// Whether there is room for a bucket.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses, or the schema is not there.
+    pub async fn is_connected(&self, connection: &Connection) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar(
+            "select exists (select from catalog.connections where bucket = $1 and prefix = $2)",
+        )
+        .bind(&connection.bucket)
+        .bind(&connection.prefix)
+        .fetch_one(&self.pool)
+        .await
+    }
+
     /// Notes where a bucket is and whether it keeps versions.
     ///
     /// # Errors

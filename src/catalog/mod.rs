@@ -20,6 +20,7 @@ mod retry;
 mod rows;
 mod runs;
 mod status;
+mod sweep;
 mod write;
 
 pub use connections::Connection;
@@ -28,7 +29,7 @@ pub use rechecks::{Ask, Recheck};
 pub use repair::{Effect, Repaired, Sighting};
 pub use retry::{Trouble, trouble};
 pub use rows::{Held, Place};
-pub use runs::{Counts, LastRun, Run};
+pub use runs::{Counts, Run};
 pub use status::{BucketStatus, Levels, ProblemStatus, RunStatus, Status};
 
 /// The schema, embedded: `serve` and `migrate` bring it up to date. What was applied is noted
@@ -53,7 +54,8 @@ impl Catalog {
     /// A catalog behind `options`. Connects when first used, so it cannot fail here; each use
     /// waits up to `patience` for a connection.
     pub fn new(options: PgConnectOptions, connections_max: u32, patience: Duration) -> Self {
-        let options = options.application_name("stocktake");
+        // Migrations run at every start, and each time Postgres would notice what is there already.
+        let options = options.application_name("stocktake").options([("client_min_messages", "warning")]);
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(patience)

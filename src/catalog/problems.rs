@@ -29,6 +29,18 @@ impl Catalog {
         .map(drop)
     }
 
+    /// Forgets what was wrong with subjects that are nobody's concern any more.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn keep_problems_of(&self, subjects: &[String]) -> Result<(), sqlx::Error> {
+        sqlx::query("delete from catalog.problems where subject <> all($1)")
+            .bind(subjects)
+            .execute(&self.pool)
+            .await
+            .map(drop)
+    }
+
     /// Notes that a subject is well.
     ///
     /// # Errors

@@ -129,11 +129,16 @@ async fn observe(
     let before = load(transaction, &connection.bucket, &keys).await?;
     let mut after = before.clone();
     let (mut repaired, mut asks) = (Repaired::default(), Vec::new());
+    // What the first run of a new connection finds is no drift: nothing was promised before it.
+    let is_first = run_id.is_some() && glance == Glance::Run && horizon.watermark.is_none();
     for sighting in sightings {
         let stack = after.entry(sighting.key.clone()).or_default();
         let observation = stack.observe(&sighting.listed, sighting.window, glance, &horizon);
         repaired.doubts += usize::from(observation.doubt.is_some());
         asks.extend(observation.doubt.map(|reason| Ask { key: sighting.key.clone(), reason, run_id }));
+        if is_first {
+            continue;
+        }
         let key = &sighting.key;
         repaired
             .drift

@@ -1,19 +1,14 @@
 //! Runs: listings of a whole connection, from their start to their watermark.
 
-use std::time::Duration;
-
-use sqlx::pool::PoolConnection;
-use sqlx::{FromRow, Postgres};
+use sqlx::{Connection as _, PgConnection};
+use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 use super::connections::{Hold, hold};
 use super::retry::retry;
-use super::rows::{Held, Place, date, scan};
+use super::rows::date;
 use super::{Catalog, Connection};
-use crate::model::{Horizon, Timestamp, Window, after_prefix};
-
-/// How many tombstones one statement removes, so that none holds its locks for long.
-const PURGE_MAX: i64 = 10_000;
+use crate::model::{Drift, Timestamp, Window};
 
 /// A run under way. While it lives, no other run of the same connection can start, here or
 /// in another process: it holds a lock of Postgres's that ends with its connection.
@@ -27,7 +22,7 @@ pub struct Run {
     pub started: Timestamp,
     /// Doubts with a ticket up to this were raised before it began.
     ticket: i64,
-    _lock: PoolConnection<Postgres>,
+    _lock: PgConnection,
 }
 
 /// How much a run has listed.
@@ -39,13 +34,27 @@ pub struct Counts {
     pub versions: i64,
 }
 
-/// When a connection was last listed, as far as the ledger tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
-pub struct LastRun {
-    /// When the last complete run began, on our clock.
-    pub completed: Option<OffsetDateTime>,
-    /// When the last run of any status began, on our clock.
-    pub tried: Option<OffsetDateTime>,
+/// Ends a run that is said to go on; for one who holds the lock, and so knows that it does not.
+async fn bury(
+    transaction: &mut PgConnection,
+    connection: &Connection,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("update catalog.connections set run_started = null where bucket = $1 and prefix = $2")
+        .bind(&connection.bucket)
+        .bind(&connection.prefix)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query(
+        "update catalog.reconciliations set status = 'failed', finished_at = $3, error = 'its process died'
+         where bucket = $1 and starts_with(prefix, $2) and status = 'running'",
+    )
+    .bind(&connection.bucket)
+    .bind(&connection.prefix)
+    .bind(now)
+    .execute(transaction)
+    .await
+    .map(drop)
 }
 
 impl Catalog {
@@ -62,35 +71,16 @@ impl Catalog {
         started: Timestamp,
         now: OffsetDateTime,
     ) -> Result<Option<Run>, sqlx::Error> {
-        let mut lock = self.pool.acquire().await?;
-        lock.close_on_drop();
-        let is_ours: bool =
-            sqlx::query_scalar("select pg_try_advisory_lock(hashtextextended($1 || '/' || $2, 1))")
-                .bind(&connection.bucket)
-                .bind(&connection.prefix)
-                .fetch_one(&mut *lock)
-                .await?;
-        if !is_ours {
-            return Ok(None);
-        }
+        let Some(lock) = self.lock_runs(connection).await? else { return Ok(None) };
         let mut transaction = self.pool.begin().await?;
         hold(&mut transaction, connection, Hold::Alone).await?;
+        bury(&mut transaction, connection, now).await?;
         sqlx::query("update catalog.connections set run_started = $3 where bucket = $1 and prefix = $2")
             .bind(&connection.bucket)
             .bind(&connection.prefix)
             .bind((prefix == connection.prefix).then(|| date(started)))
             .execute(&mut *transaction)
             .await?;
-        // We hold the lock, so whatever still says it is running died without a word.
-        sqlx::query(
-            "update catalog.reconciliations set status = 'failed', finished_at = $3, error = 'its process died'
-             where bucket = $1 and starts_with(prefix, $2) and status = 'running'",
-        )
-        .bind(&connection.bucket)
-        .bind(&connection.prefix)
-        .bind(now)
-        .execute(&mut *transaction)
-        .await?;
         let run_id = sqlx::query_scalar(
             "insert into catalog.reconciliations (bucket, prefix, started_at, window_from) values ($1, $2, $3, $4)
              returning run_id",
@@ -106,6 +96,67 @@ impl Catalog {
             .await?;
         transaction.commit().await?;
         Ok(Some(Run { run_id, prefix: prefix.to_owned(), started, ticket, _lock: lock }))
+    }
+
+    /// Ends a run whose process died without a word, if there is one: claims and rechecks must not
+    /// reckon with it for ever.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn bury_dead_run(
+        &self,
+        connection: &Connection,
+        now: OffsetDateTime,
+    ) -> Result<(), sqlx::Error> {
+        let is_said_to_run: bool = sqlx::query_scalar(
+            "select exists (select from catalog.reconciliations
+                            where bucket = $1 and starts_with(prefix, $2) and status = 'running')",
+        )
+        .bind(&connection.bucket)
+        .bind(&connection.prefix)
+        .fetch_one(&self.pool)
+        .await?;
+        if !is_said_to_run {
+            return Ok(());
+        }
+        let Some(_lock) = self.lock_runs(connection).await? else { return Ok(()) };
+        let mut transaction = self.pool.begin().await?;
+        hold(&mut transaction, connection, Hold::Alone).await?;
+        bury(&mut transaction, connection, now).await?;
+        transaction.commit().await
+    }
+
+    /// Takes the lock that is held while a run of the connection lives. None when it does. It ends
+    /// with its connection, which is not one of the pool's.
+    async fn lock_runs(&self, connection: &Connection) -> Result<Option<PgConnection>, sqlx::Error> {
+        let mut lock = PgConnection::connect_with(&self.pool.connect_options()).await?;
+        let is_ours: bool =
+            sqlx::query_scalar("select pg_try_advisory_lock(hashtextextended($1 || '/' || $2, 1))")
+                .bind(&connection.bucket)
+                .bind(&connection.prefix)
+                .fetch_one(&mut lock)
+                .await?;
+        Ok(is_ours.then_some(lock))
+    }
+
+    /// How much drift a run, and the rechecks it asked for, have found so far.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn drift_of_run(&self, run_id: i64) -> Result<BTreeMap<Drift, i64>, sqlx::Error> {
+        let (missing, stale, ghost, latest): (i64, i64, i64, i64) = sqlx::query_as(
+            "select missing, stale, ghost, latest from catalog.reconciliations where run_id = $1",
+        )
+        .bind(run_id)
+        .fetch_one(&self.pool)
+        .await?;
+        let counts = [
+            (Drift::Missing, missing),
+            (Drift::Stale, stale),
+            (Drift::Ghost, ghost),
+            (Drift::Latest, latest),
+        ];
+        Ok(counts.into_iter().filter(|(_, count)| *count > 0).collect())
     }
 
     /// Notes how far a run has come, for those who watch.
@@ -174,7 +225,7 @@ impl Catalog {
         .await
     }
 
-    /// Ends a run that has not seen every key. What it repaired stays; the watermark does not move.
+    /// Ends a run that has not seen every key, because it was stopped or failed. What it repaired stays; the watermark does not move.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
@@ -182,6 +233,7 @@ impl Catalog {
         &self,
         connection: &Connection,
         run: &Run,
+        is_stopped: bool,
         error: &str,
         now: OffsetDateTime,
     ) -> Result<(), sqlx::Error> {
@@ -192,102 +244,14 @@ impl Catalog {
             .execute(&mut *transaction)
             .await?;
         sqlx::query(
-            "update catalog.reconciliations set status = 'failed', finished_at = $2, error = $3 where run_id = $1",
+            "update catalog.reconciliations set status = $4, finished_at = $2, error = $3 where run_id = $1",
         )
         .bind(run.run_id)
         .bind(now)
         .bind(error)
+        .bind(if is_stopped { "stopped" } else { "failed" })
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await
-    }
-
-    /// Removes the tombstones that have no further use: everything from before the watermark is
-    /// accounted for, so no late event can bring those versions back. How many there were.
-    ///
-    /// # Errors
-    /// When Postgres is away or refuses.
-    pub async fn purge_tombstones(
-        &self,
-        connection: &Connection,
-        watermark_from: Timestamp,
-    ) -> Result<u64, sqlx::Error> {
-        let margin = connection.terms.margin;
-        let mut purged = 0;
-        loop {
-            // What `Slot::is_spent` says of one slot, in SQL. The conditions stand twice: a row that
-            // changed since it was found is looked at again.
-            let rows = sqlx::query(
-                "delete from catalog.slots
-                 where bucket = $1 and not is_present
-                   and coalesce(event_time < $3, true) and coalesce(observed_to < $3, true)
-                   and (key, version_id) in (
-                       select key, version_id from catalog.slots
-                       where bucket = $1 and not is_present and key >= $2 and ($4::text is null or key < $4)
-                         and coalesce(event_time < $3, true) and coalesce(observed_to < $3, true)
-                       limit $5)",
-            )
-            .bind(&connection.bucket)
-            .bind(&connection.prefix)
-            .bind(date(watermark_from.minus(margin * 3)))
-            .bind(after_prefix(&connection.prefix))
-            .bind(PURGE_MAX)
-            .execute(&self.pool)
-            .await?
-            .rows_affected();
-            purged += rows;
-            if rows == 0 {
-                return Ok(purged);
-            }
-        }
-    }
-
-    /// Reads whole keys of a connection in byte order, about `rows_max` rows of them, from after
-    /// `after` (from the beginning without).
-    ///
-    /// # Errors
-    /// When Postgres is away or refuses.
-    pub async fn scan(
-        &self,
-        connection: &Connection,
-        prefix: &str,
-        after: Option<&Place>,
-        rows_max: i64,
-    ) -> Result<Held, sqlx::Error> {
-        let first = Place { key: prefix.to_owned(), version_id: String::new() };
-        let before = after_prefix(prefix);
-        let mut reader = self.pool.acquire().await?;
-        scan(&mut reader, &connection.bucket, after.unwrap_or(&first), before.as_deref(), rows_max).await
-    }
-
-    /// What is known of the bucket as a whole.
-    ///
-    /// # Errors
-    /// When Postgres is away or refuses.
-    pub async fn horizon(&self, connection: &Connection) -> Result<Horizon, sqlx::Error> {
-        let mut transaction = self.pool.begin().await?;
-        hold(&mut transaction, connection, Hold::Shared).await
-    }
-
-    /// When the connection was last listed.
-    ///
-    /// # Errors
-    /// When Postgres is away or refuses.
-    pub async fn last_run(&self, connection: &Connection) -> Result<LastRun, sqlx::Error> {
-        sqlx::query_as(
-            "select max(started_at) filter (where status = 'complete') as completed, max(started_at) as tried
-             from catalog.reconciliations where bucket = $1 and prefix = $2",
-        )
-        .bind(&connection.bucket)
-        .bind(&connection.prefix)
-        .fetch_one(&self.pool)
-        .await
-    }
-
-    /// Closes all connections, waiting up to `patience` for those in use.
-    pub async fn close(&self, patience: Duration) {
-        if tokio::time::timeout(patience, self.pool.close()).await.is_err() {
-            tracing::warn!("left connections to Postgres open: they were still in use");
-        }
     }
 }

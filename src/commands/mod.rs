@@ -15,10 +15,15 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Catalog;
-use crate::cli::{Cli, Command, Exit};
+use crate::cli::{Cli, Command, Exit, Format};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::{telemetry, wiring};
+
+/// What was asked for makes no sense with this configuration: as wrong as an unknown option.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(String);
 
 /// Does what the command line says.
 ///
@@ -32,7 +37,7 @@ pub async fn run(cli: Cli, clock: Clock) -> anyhow::Result<Exit> {
         Command::Reconcile(options) => reconcile::reconcile(&load(file)?, &options, cli.format, clock).await,
         Command::Recheck(options) => recheck::recheck(&load(file)?, &options, cli.format, clock).await,
         Command::Status => status::status(&load(file)?, cli.format).await,
-        Command::Migrate => migrate(&load(file)?).await,
+        Command::Migrate => migrate(&load(file)?, cli.format).await,
     }
 }
 
@@ -43,9 +48,12 @@ fn load(file: Option<&Path>) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-async fn migrate(config: &Config) -> anyhow::Result<Exit> {
+async fn migrate(config: &Config, format: Format) -> anyhow::Result<Exit> {
     catalog(config).await?.migrate().await.context("bring the database schema up to date")?;
-    print("schema is up to date")?;
+    print(match format {
+        Format::Json => r#"{"schema":"up to date"}"#,
+        Format::Text => "the schema is up to date",
+    })?;
     Ok(Exit::Done)
 }
 

@@ -1,10 +1,10 @@
 //! `stocktake recheck`: ask S3 about some keys now.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, ensure};
 use serde_json::json;
 
-use super::print;
 use super::table::table;
+use super::{Usage, print};
 use crate::catalog::{Catalog, Connection};
 use crate::cli::{Exit, Format, Recheck};
 use crate::clock::Clock;
@@ -27,9 +27,19 @@ pub(super) async fn recheck(
             section.name == options.bucket && key.starts_with(&section.prefix)
         };
         let Some(section) = config.buckets.iter().find(is_within) else {
-            bail!("key {key:?} of bucket {:?} is outside what is configured", options.bucket);
+            return Err(Usage(format!(
+                "key {key:?} of bucket {:?} is outside what is configured",
+                options.bucket
+            ))
+            .into());
         };
         let connection = wiring::connection(config, section);
+        let is_connected = catalog.is_connected(&connection).await;
+        ensure!(
+            is_connected.context("read the catalog; if it is not there, `stocktake migrate` makes it")?,
+            "bucket {:?} has never been listed: `stocktake reconcile` or `serve` does that",
+            section.name
+        );
         let bucket = clients.bucket(section).await;
         let outcome = one(&bucket, &catalog, &connection, key, clock).await;
         done.push((

@@ -1,22 +1,29 @@
 //! `stocktake reconcile`: list buckets now.
 
-use anyhow::{Context, bail};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::table::table;
-use super::{print, until_signalled};
+use super::{Usage, print, until_signalled};
+use crate::bucket::Bucket;
 use crate::catalog::{Catalog, Effect};
 use crate::chain::chain;
 use crate::cli::{Exit, Format, Reconcile};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::model::Drift;
-use crate::reconcile::{Summary, run};
+use crate::recheck;
+use crate::reconcile::{Summary, Trouble, run};
 use crate::wiring::{self, Clients};
 
 /// The kinds of drift, in the order they are told.
 const KINDS: [Drift; 4] = [Drift::Missing, Drift::Stale, Drift::Ghost, Drift::Latest];
+
+/// How long doubts may take to be settled, beside what the margin of S3's clocks makes them wait.
+const DOUBT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A connection that was to be listed, and what came of it.
 struct Done {
@@ -54,10 +61,11 @@ fn choose<'a>(config: &'a Config, options: &Reconcile) -> anyhow::Result<Vec<(&'
     let named = |bucket: &&config::Bucket| options.bucket.as_ref().is_none_or(|name| *name == bucket.name);
     let buckets: Vec<&config::Bucket> = config.buckets.iter().filter(named).collect();
     if buckets.is_empty() {
-        bail!(
+        return Err(Usage(format!(
             "bucket {:?} is not configured: add a [[bucket]] section for it",
             options.bucket.as_deref().unwrap_or("")
-        );
+        ))
+        .into());
     }
     let Some(prefix) = &options.prefix else {
         return Ok(buckets.into_iter().map(|bucket| (bucket, bucket.prefix.clone())).collect());
@@ -65,10 +73,11 @@ fn choose<'a>(config: &'a Config, options: &Reconcile) -> anyhow::Result<Vec<(&'
     let within: Vec<_> = buckets.iter().filter(|bucket| prefix.starts_with(&bucket.prefix)).collect();
     match within.first() {
         Some(bucket) => Ok(vec![(*bucket, prefix.clone())]),
-        None => bail!(
+        None => Err(Usage(format!(
             "prefix {prefix:?} is outside what is configured: choose one that begins with {:?}",
             buckets[0].prefix
-        ),
+        ))
+        .into()),
     }
 }
 
@@ -87,19 +96,37 @@ async fn one(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Summary> {
     let connection = wiring::connection(config, section);
-    if effect == Effect::Keep {
-        let name = &section.name;
-        catalog.connect(&connection, clock()).await.with_context(|| {
-            format!(
-                "make room for bucket {name:?}; see that Postgres runs and that `stocktake migrate` was run"
-            )
-        })?;
-    }
     let bucket = clients.bucket(section).await;
-    run(&bucket, catalog, &connection, prefix, effect, clock, shutdown).await.map_err(|trouble| {
-        let remedy = trouble.remedy().to_owned();
-        anyhow::Error::new(trouble).context(format!("reconcile bucket {:?}; {remedy}", section.name))
-    })
+    let name = &section.name;
+    if effect == Effect::Keep {
+        // A name that S3 has never heard of is not to leave anything behind.
+        bucket.versioning().await.map_err(Trouble::from).map_err(|trouble| describe(trouble, name))?;
+        let room = catalog.connect(&connection, clock()).await;
+        room.with_context(|| {
+            format!("make room for bucket {name:?}; if there is no schema yet, `stocktake migrate` makes it")
+        })?;
+    } else {
+        let is_connected = catalog.is_connected(&connection).await;
+        ensure!(
+            is_connected.context("read the catalog; if it is not there, `stocktake migrate` makes it")?,
+            "bucket {name:?} has never been listed: there is nothing to compare it with",
+        );
+    }
+    let run = run(&bucket, catalog, &connection, prefix, effect, clock, shutdown).await;
+    let mut summary = run.map_err(|trouble| describe(trouble, name))?;
+    if let Some(run_id) = summary.run_id {
+        // A run close to another, or to events, leaves doubts that a daemon would settle. There may be none.
+        let patience = connection.terms.margin * 4 + DOUBT_PATIENCE;
+        let left = recheck::settle_all(&bucket, catalog, &connection, patience, clock, shutdown).await;
+        summary.doubts = left.with_context(|| format!("settle the doubts in bucket {name:?}"))?;
+        summary.drift = catalog.drift_of_run(run_id).await.context("read the drift of the run")?;
+    }
+    Ok(summary)
+}
+
+fn describe(trouble: Trouble, bucket: &str) -> anyhow::Error {
+    let remedy = trouble.remedy().to_owned();
+    anyhow::Error::new(trouble).context(format!("reconcile bucket {bucket:?}; {remedy}"))
 }
 
 fn as_json(done: &[Done], is_rehearsal: bool) -> String {
@@ -140,7 +167,8 @@ fn as_text(done: &[Done], is_rehearsal: bool) -> String {
         row.push(summary.doubts.to_string());
         Some(row)
     });
-    let mut text = vec![table(&head, rows)];
+    let rows: Vec<_> = rows.collect();
+    let mut text = if rows.is_empty() { Vec::new() } else { vec![table(&head, rows)] };
     let errors = done.iter().filter_map(|done| done.result.as_ref().err());
     text.extend(errors.map(|error| format!("error: {}", chain(error.as_ref()))));
     let is_drifted =

@@ -66,14 +66,14 @@ pub(super) const AWS: Section = table(
         unset("endpoint_url"),
         unset("role_arn"),
         unset("external_id"),
-        preset("session_duration", "12h"),
+        preset("session_duration", "1h"),
     ],
 );
 pub(super) const ADMIN: Section = table("admin", &[preset("listen", "127.0.0.1:9464")]);
 pub(super) const LOG: Section = table("log", &[preset("format", "text"), preset("filter", "info")]);
 pub(super) const INGEST: Section = table(
     "ingest",
-    &[preset("workers", "2"), preset("batch_records", "1000"), preset("batch_bytes", "4194304")],
+    &[preset("workers", "2"), preset("batch_records", "1000"), preset("bytes_in_hand", "33554432")],
 );
 pub(super) const MERGE: Section = table("merge", &[preset("margin", "5s")]);
 pub(super) const RECHECK: Section =

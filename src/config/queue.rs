@@ -1,9 +1,8 @@
 //! A `[[queue]]` entry.
 
 use super::access;
-use super::region;
 use super::section::Section;
-use crate::aws::Access;
+use crate::aws::{Access, queue_region};
 
 /// More receivers than this ask for more than the workers could ever commit.
 const RECEIVERS_MAX: usize = 32;
@@ -47,7 +46,7 @@ fn region_of(section: &mut Section<'_>, url: &str) -> Option<String> {
             section.mistake("url", format_args!("names no queue: write its whole URL, such as {FORM}"));
             None
         }
-        Ok(parsed) => parsed.host_str().and_then(region::of_queue),
+        Ok(_) => queue_region(url),
         Err(message) => {
             section.mistake("url", message);
             None

@@ -40,15 +40,6 @@ pub(super) fn is_code(text: &str) -> bool {
     }
 }
 
-/// The region that a queue's URL names: `https://sqs.eu-central-1.amazonaws.com/…`.
-pub(super) fn of_queue(host: &str) -> Option<String> {
-    let labels: Vec<_> = host.split('.').collect();
-    labels.windows(2).find_map(|pair| match pair {
-        ["sqs" | "sqs-fips", region] | [region, "queue"] if is_code(region) => Some((*region).to_owned()),
-        _ => None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,17 +57,5 @@ mod tests {
         check("eu-1", None);
         check("", None);
         assert!(PROJECT_REGIONS.iter().all(|(_, region)| is_code(region)));
-    }
-
-    #[test]
-    fn queues_name_their_region() {
-        let check = |host, region: Option<&str>| assert_eq!(of_queue(host).as_deref(), region, "{host}");
-        check("sqs.eu-central-1.amazonaws.com", Some("eu-central-1"));
-        check("sqs-fips.us-gov-west-1.amazonaws.com", Some("us-gov-west-1"));
-        check("vpce-0a1.sqs.eu-west-2.vpce.amazonaws.com", Some("eu-west-2"));
-        check("ap-south-1.queue.amazonaws.com", Some("ap-south-1"));
-        check("sqs.eu-central-1.localhost.localstack.cloud", Some("eu-central-1"));
-        check("127.0.0.1", None);
-        check("sqs.example.com", None);
     }
 }

@@ -15,8 +15,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const WORKERS_MAX: usize = 64;
 /// Limits of one transaction: it should stay well below a second.
 const BATCH_RECORDS_MAX: usize = 10_000;
-const BATCH_BYTES_MIN: usize = 65_536;
-const BATCH_BYTES_MAX: usize = 67_108_864;
+const BYTES_IN_HAND_MIN: usize = 1 << 20;
+const BYTES_IN_HAND_MAX: usize = 1 << 30;
 /// S3 refuses requests that are signed further off than this, so no clock of its own can be.
 const MARGIN_MAX: Duration = Duration::from_secs(15 * 60);
 const RECHECKS_AT_ONCE_MAX: usize = 64;
@@ -95,8 +95,9 @@ pub struct Ingest {
     pub workers: usize,
     /// The most records in one transaction, 1,000: what a busy queue is cut into.
     pub batch_records: usize,
-    /// The most bytes of message bodies in one transaction, 4 MiB.
-    pub batch_bytes: usize,
+    /// The most bytes of message bodies in hand at once, over all queues, 32 MiB: what bounds the
+    /// daemon's memory.
+    pub bytes_in_hand: usize,
 }
 
 impl Ingest {
@@ -104,7 +105,7 @@ impl Ingest {
         Self {
             workers: section.number("workers", 1..=WORKERS_MAX),
             batch_records: section.number("batch_records", 1..=BATCH_RECORDS_MAX),
-            batch_bytes: section.number("batch_bytes", BATCH_BYTES_MIN..=BATCH_BYTES_MAX),
+            bytes_in_hand: section.number("bytes_in_hand", BYTES_IN_HAND_MIN..=BYTES_IN_HAND_MAX),
         }
     }
 }

@@ -17,7 +17,7 @@ const FILE_VARIABLE: &str = "STOCKTAKE_CONFIG";
 /// The file that is read when nothing names another, relative to the working directory.
 const FILE_DEFAULT: &str = "config/default.toml";
 /// Variables with our prefix that are not keys of the configuration.
-const RESERVED: &[&str] = &[FILE_VARIABLE, "STOCKTAKE_LOG"];
+const RESERVED: &[&str] = &[FILE_VARIABLE];
 /// The most entries a list may get from the environment: an index is not a way to fill the memory.
 const ENTRIES_MAX: usize = 1_000;
 

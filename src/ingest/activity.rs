@@ -63,21 +63,22 @@ impl Activity {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the catalog what is new, until told to stop, and once more then.
-    pub async fn tell(
+    /// Tells the catalog what is new, until told to stop.
+    pub async fn keep_telling(
         self,
         catalog: Catalog,
         connections: Arc<[Arc<Connection>]>,
         shutdown: CancellationToken,
     ) {
-        loop {
-            let is_last = shutdown.run_until_cancelled(tokio::time::sleep(TELL_EVERY)).await.is_none();
-            for connection in &*connections {
-                self.tell_one(&catalog, connection).await;
-            }
-            if is_last {
-                return;
-            }
+        while shutdown.run_until_cancelled(tokio::time::sleep(TELL_EVERY)).await.is_some() {
+            self.tell(&catalog, &connections).await;
+        }
+    }
+
+    /// Tells the catalog what is new.
+    pub async fn tell(&self, catalog: &Catalog, connections: &[Arc<Connection>]) {
+        for connection in connections {
+            self.tell_one(catalog, connection).await;
         }
     }
 

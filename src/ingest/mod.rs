@@ -40,8 +40,6 @@ use receive::Receiver;
 const WAITING_BATCHES: usize = 2;
 /// Receipts that may wait to be acknowledged or released.
 const RETURNS_MAX: usize = 1_000;
-/// Bytes of message bodies that may be in hand.
-const BYTES_IN_HAND_MAX: u32 = 32 << 20;
 
 /// How batches are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +48,8 @@ pub struct Settings {
     pub workers: usize,
     /// The most records in a batch.
     pub batch_records: usize,
+    /// The most bytes of message bodies in hand at once, over all queues.
+    pub bytes_in_hand: usize,
     /// How long a batch that Postgres cannot take is tried again before its messages are given
     /// back to the queue.
     pub patience: Duration,
@@ -111,13 +111,13 @@ pub fn start<Q: Queue>(
         workers.push(sender);
         tasks.spawn(work::work(plant.clone(), receiver, settings));
     }
-    let bytes = Arc::new(Semaphore::new(BYTES_IN_HAND_MAX as usize));
+    let bytes = Arc::new(Semaphore::new(settings.bytes_in_hand));
     for (name, queue, receivers) in queues {
         let (returns, returned) = mpsc::channel(RETURNS_MAX);
         let name: Arc<str> = name.into();
         let in_hand = Arc::new(AtomicUsize::new(0));
         plant.activity.expect(&name);
-        tasks.spawn(returns::give_back(Arc::clone(&queue), Arc::clone(&name), returned));
+        tasks.spawn(returns::give_back(plant.clone(), Arc::clone(&queue), Arc::clone(&name), returned));
         for _ in 0..receivers.max(1) {
             let receiver = Receiver {
                 plant: plant.clone(),
@@ -126,6 +126,7 @@ pub fn start<Q: Queue>(
                 workers: workers.clone(),
                 returns: returns.clone(),
                 bytes: Arc::clone(&bytes),
+                bytes_max: settings.bytes_in_hand,
                 in_hand: Arc::clone(&in_hand),
             };
             tasks.spawn(receiver.receive());

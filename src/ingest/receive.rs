@@ -37,6 +37,7 @@ pub(super) struct Receiver<Q> {
     pub(super) returns: mpsc::Sender<Return>,
     /// One permit for each byte of message bodies that may be in hand.
     pub(super) bytes: Arc<Semaphore>,
+    pub(super) bytes_max: usize,
     /// Messages of this queue that are in hand.
     pub(super) in_hand: Arc<AtomicUsize>,
 }
@@ -48,6 +49,11 @@ impl<Q: Queue> Receiver<Q> {
         let mut pause = PAUSE_FIRST;
         let stop = self.plant.ending.stop.clone();
         while !stop.is_cancelled() {
+            // What is received now could not be committed, and would use up its deliveries.
+            if !self.plant.health.is_well(&Subject::Database) {
+                stop.run_until_cancelled(tokio::time::sleep(PAUSE_FIRST)).await;
+                continue;
+            }
             let asked_at = (self.plant.clock)();
             let Some(received) = self.wait(&stop).await else { break };
             match received {
@@ -60,10 +66,7 @@ impl<Q: Queue> Receiver<Q> {
                     }
                 }
                 Err(fault) => {
-                    let now = (self.plant.clock)();
-                    if self.plant.health.problem(subject.clone(), fault.to_string(), &fault.remedy, now) {
-                        tracing::warn!(queue = %self.name, remedy = fault.remedy, "cannot receive: {fault}");
-                    }
+                    self.plant.health.fault(subject.clone(), &fault, (self.plant.clock)());
                     stop.run_until_cancelled(tokio::time::sleep(pause)).await;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
@@ -99,7 +102,7 @@ impl<Q: Queue> Receiver<Q> {
     }
 
     async fn take(&self, delivery: Delivery) {
-        let permits = u32::try_from(delivery.body.len()).unwrap_or(u32::MAX).min(super::BYTES_IN_HAND_MAX);
+        let permits = u32::try_from(delivery.body.len().min(self.bytes_max)).unwrap_or(u32::MAX);
         // Closed never: the semaphore lives as long as its receivers.
         let room = Arc::clone(&self.bytes).acquire_many_owned(permits).await.ok();
         let body = notification::decode(&delivery.body);
@@ -112,7 +115,6 @@ impl<Q: Queue> Receiver<Q> {
         match body {
             Body::Records(records) if records.is_empty() => message.done().await,
             Body::Records(records) => {
-                metrics::messages(&self.name, "records").increment(1);
                 for (place, record) in (1..).zip(records) {
                     match record {
                         Ok(record) => self.hand_on(record, place, &message).await,
@@ -121,13 +123,10 @@ impl<Q: Queue> Receiver<Q> {
                 }
             }
             Body::TestEvent => {
-                metrics::messages(&self.name, "test_event").increment(1);
+                metrics::events(metrics::NO_BUCKET, "test_event", "ignored").increment(1);
                 message.done().await;
             }
-            Body::Undecodable(reason) => {
-                metrics::messages(&self.name, "undecodable").increment(1);
-                self.set_aside(&message, 0, &reason).await;
-            }
+            Body::Undecodable(reason) => self.set_aside(&message, 0, &reason).await,
         }
     }
 

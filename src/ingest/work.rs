@@ -11,8 +11,9 @@ use tokio::time::Instant;
 
 use super::{Ending, Plant, Settings, Work};
 use crate::catalog::{Connection, Quarantined, Trouble, trouble};
-use crate::metrics;
+use crate::health::Subject;
 use crate::model::{Claim, Verdict};
+use crate::{metrics, watch};
 
 /// The first pause before a batch that Postgres could not take is tried again; it doubles.
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
@@ -74,8 +75,17 @@ async fn apply(plant: &Plant, batch: Vec<Work>, patience: Duration) {
                     set_aside(plant, &work, &error.to_string()).await;
                 }
             }
-            Trouble::Race | Trouble::Away | Trouble::Other => {
+            kind @ (Trouble::Race | Trouble::Away | Trouble::Other) => {
                 tracing::warn!(bucket = connection.bucket, records = batch.len(), %error, "commit a batch");
+                if kind == Trouble::Away {
+                    // The receivers pause at once; the database's watch will tell when it is back.
+                    plant.health.problem(
+                        Subject::Database,
+                        error.to_string(),
+                        watch::REMEDY,
+                        (plant.clock)(),
+                    );
+                }
                 let is_over = Instant::now() > deadline || stop.is_cancelled();
                 let is_cut = is_over || stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none();
                 pause = (pause * 2).min(PAUSE_MAX);

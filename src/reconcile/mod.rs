@@ -105,7 +105,10 @@ pub async fn run<B: Bucket>(
     match sweep_and_complete(bucket, catalog, connection, &run, start, clock, shutdown).await {
         Ok(summary) => Ok(summary),
         Err(trouble) => {
-            if let Err(error) = catalog.fail_run(connection, &run, &chain(&trouble), clock()).await {
+            let is_stopped = matches!(trouble, Trouble::Stopped);
+            if let Err(error) =
+                catalog.fail_run(connection, &run, is_stopped, &chain(&trouble), clock()).await
+            {
                 tracing::warn!(%error, run_id = run.run_id, "note that a run failed");
             }
             Err(trouble)

@@ -47,7 +47,8 @@ impl<'a, B: Bucket> Pages<'a, B> {
     fn take(&mut self, page: Page) -> Vec<(String, ListedKey)> {
         let window = page.window;
         let mut whole: Vec<(String, ListedKey)> = Vec::new();
-        for (key, entry) in page.entries {
+        // No text in Postgres holds a NUL, so no row could.
+        for (key, entry) in page.entries.into_iter().filter(|(key, _)| !key.contains('\0')) {
             match &mut self.open {
                 Some((open, listed)) if *open == key => {
                     listed.entries.push(entry);

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Trouble, run};
 use crate::bucket::Bucket;
-use crate::catalog::{Catalog, Connection, Effect, LastRun};
+use crate::catalog::{Catalog, Connection, Effect};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::fault::{Fault, Kind};
@@ -95,6 +95,7 @@ impl<B: Bucket> Keeper<B> {
         let Self { bucket, catalog, connection, .. } = self;
         let postgres =
             |action: &'static str| move |error| Trouble::Postgres(action, connection.bucket.clone(), error);
+        catalog.bury_dead_run(connection, (self.clock)()).await.map_err(postgres("end a dead run"))?;
         let look = async {
             let region = bucket.region().await?;
             self.insist_on_region(&region)?;
@@ -113,7 +114,7 @@ impl<B: Bucket> Keeper<B> {
         if !rest.is_zero() && !is_flooded {
             return Ok(rest.min(LOOK_EVERY));
         }
-        if last.completed.is_some() {
+        if last.is_some() {
             self.wait_for_backlog(shutdown).await;
         }
         let turn = self.turns.acquire();
@@ -159,10 +160,10 @@ impl<B: Bucket> Keeper<B> {
 }
 
 /// How long until a run is due.
-fn until_due(last: LastRun, every: Duration, now: OffsetDateTime) -> Duration {
-    match last.completed {
+fn until_due(last: Option<OffsetDateTime>, every: Duration, now: OffsetDateTime) -> Duration {
+    match last {
         None => Duration::ZERO,
         Some(_) if every.is_zero() => Duration::MAX,
-        Some(completed) => Duration::try_from(completed + every - now).unwrap_or(Duration::ZERO),
+        Some(last) => Duration::try_from(last + every - now).unwrap_or(Duration::ZERO),
     }
 }

@@ -1,10 +1,10 @@
-//! Every statement of the catalog, on a real Postgres.
+//! Claims, observations and doubts, on a real Postgres.
 
 use std::time::Duration;
 
 use sqlx::PgPool;
 use stocktake::catalog::{Catalog, Effect, MIGRATOR, Quarantined, Sighting};
-use stocktake::model::{Claim, Doubt, Drift, Fact, Outcome, Sequencer, Stack, State, VersionId};
+use stocktake::model::{Doubt, Drift, Fact, Outcome, Sequencer, State, VersionId};
 
 use crate::support::{NOW, at, claim, connected, connection, content, listed, put, versions, window};
 
@@ -136,136 +136,6 @@ async fn a_doubt_raised_while_its_key_is_listed_is_not_lost(pool: PgPool) {
     let sighting = Sighting { key: "k".to_owned(), listed: Vec::new(), window: window(20, 22) };
     catalog.settle(&connection, &taken, &sighting, Duration::ZERO, NOW).await.unwrap();
     assert_eq!(catalog.count_rechecks(&connection, 99).await.unwrap(), 1);
-}
-
-#[sqlx::test(migrator = "MIGRATOR")]
-async fn a_run_moves_the_watermark_and_purges_what_it_accounts_for(pool: PgPool) {
-    let (catalog, connection) = connected(pool.clone()).await;
-    let claims = [put("v1", "e1", "01", 0), claim("v1", Fact::Removed, "01", 1)];
-    let batch: Vec<_> = claims.iter().map(|claim| ("k", claim)).collect();
-    catalog.apply(&connection, &batch, NOW).await.unwrap();
-
-    let run = catalog.start_run(&connection, "", at(100), NOW).await.unwrap().unwrap();
-    assert!(catalog.start_run(&connection, "", at(100), NOW).await.unwrap().is_none(), "one at a time");
-    assert_eq!(catalog.horizon(&connection).await.unwrap().run_started, Some(at(100)));
-    let late = put("v9", "e9", "09", 10);
-    let verdicts = catalog.apply(&connection, &[("late", &late)], NOW).await.unwrap();
-    assert_eq!(verdicts[0].doubt, Some(Doubt::RunUnderWay));
-
-    catalog.complete_run(&connection, &run, window(100, 110), NOW).await.unwrap();
-    let horizon = catalog.horizon(&connection).await.unwrap();
-    assert_eq!((horizon.watermark, horizon.run_started), (Some(window(100, 110)), None));
-    assert_eq!(
-        catalog.count_rechecks(&connection, 99).await.unwrap(),
-        1,
-        "a doubt from during the run stays"
-    );
-    assert_eq!(catalog.purge_tombstones(&connection, at(100)).await.unwrap(), 1);
-    let stale = catalog.apply(&connection, &[("k", &claims[0])], NOW).await.unwrap();
-    assert_eq!(stale[0].outcome, Outcome::Stale, "the watermark stands in for the tombstone");
-}
-
-#[sqlx::test(migrator = "MIGRATOR")]
-async fn a_purge_takes_just_the_tombstones_that_are_spent(pool: PgPool) {
-    let (catalog, connection) = connected(pool.clone()).await;
-    for time in 0..30 {
-        let key = format!("event {time:02}");
-        catalog.apply(&connection, &[(&key, &claim("v1", Fact::Removed, "01", time))], NOW).await.unwrap();
-        let key = format!("listing {time:02}");
-        catalog.apply(&connection, &[(&key, &put("v1", "e", "01", -60))], NOW).await.unwrap();
-        let gone = [Sighting { key, listed: Vec::new(), window: window(time - 1, time) }];
-        catalog.repair(&connection, None, &gone, Effect::Keep, NOW).await.unwrap();
-    }
-    let run = catalog.start_run(&connection, "", at(30), NOW).await.unwrap().unwrap();
-    catalog.complete_run(&connection, &run, window(30, 31), NOW).await.unwrap();
-    let horizon = catalog.horizon(&connection).await.unwrap();
-    let held = catalog.scan(&connection, "", None, 100).await.unwrap();
-    let is_spent = |stack: &Stack| stack.slots().all(|(_, slot)| slot.is_spent(&horizon));
-    let (spent, kept): (Vec<_>, Vec<_>) = held.stacks.into_iter().partition(|(_, stack)| is_spent(stack));
-    assert!(spent.len() > 10 && kept.len() > 10, "both kinds: {} and {}", spent.len(), kept.len());
-    assert_eq!(catalog.purge_tombstones(&connection, at(30)).await.unwrap(), spent.len() as u64);
-    assert_eq!(catalog.scan(&connection, "", None, 100).await.unwrap().stacks, kept);
-}
-
-#[sqlx::test(migrator = "MIGRATOR")]
-async fn a_dead_run_is_told_from_a_living_one(pool: PgPool) {
-    let (catalog, connection) = connected(pool.clone()).await;
-    drop(catalog.start_run(&connection, "", at(100), NOW).await.unwrap());
-    let run = loop {
-        // The lock ends when Postgres notices that its connection is closed.
-        if let Some(run) = catalog.start_run(&connection, "", at(200), NOW).await.unwrap() {
-            break run;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    };
-    catalog.fail_run(&connection, &run, "list versions: denied", NOW).await.unwrap();
-    let runs: Vec<(String, String)> =
-        sqlx::query_as("select status, error from catalog.reconciliations order by run_id")
-            .fetch_all(&pool)
-            .await
-            .unwrap();
-    let failed = |error: &str| ("failed".to_owned(), error.to_owned());
-    assert_eq!(runs, [failed("its process died"), failed("list versions: denied")]);
-    assert_eq!(catalog.horizon(&connection).await.unwrap().watermark, None);
-}
-
-#[sqlx::test(migrator = "MIGRATOR")]
-async fn a_scan_gives_whole_keys_in_byte_order(pool: PgPool) {
-    let (catalog, connection) = connected(pool).await;
-    let keys = ["B", "a", "a b", "ab", "é", "z/1", "z/2"];
-    for key in keys {
-        let claims: Vec<Claim> =
-            (0..3).map(|number| put(&format!("v{number}"), "e", &number.to_string(), number)).collect();
-        let batch: Vec<_> = claims.iter().map(|claim| (key, claim)).collect();
-        catalog.apply(&connection, &batch, NOW).await.unwrap();
-    }
-    for rows_max in 1..8 {
-        let (mut seen, mut place) = (Vec::new(), None);
-        loop {
-            let held = catalog.scan(&connection, "", place.as_ref(), rows_max).await.unwrap();
-            assert!(
-                held.stacks.iter().all(|(_, stack)| stack.slots().count() == 3),
-                "whole keys at {rows_max}"
-            );
-            seen.extend(held.stacks.into_iter().map(|(key, _)| key));
-            place = held.next;
-            if place.is_none() {
-                break;
-            }
-        }
-        assert_eq!(seen, ["B", "a", "a b", "ab", "z/1", "z/2", "é"], "at {rows_max} rows");
-    }
-    let below = catalog.scan(&connection, "z/", None, 100).await.unwrap();
-    assert_eq!(below.stacks.len(), 2);
-}
-
-#[sqlx::test(migrator = "MIGRATOR")]
-async fn drift_is_entered_with_what_was_before_and_after(pool: PgPool) {
-    let (catalog, connection) = connected(pool.clone()).await;
-    catalog.apply(&connection, &[("gone", &put("v1", "e1", "01", 0))], NOW).await.unwrap();
-    let run = catalog.start_run(&connection, "", at(100), NOW).await.unwrap().unwrap();
-    let sightings = [
-        Sighting { key: "gone".to_owned(), listed: Vec::new(), window: window(100, 101) },
-        Sighting {
-            key: "new".to_owned(),
-            listed: vec![listed("v2", "e2", 50, true)],
-            window: window(100, 101),
-        },
-    ];
-    catalog.repair(&connection, Some(run.run_id), &sightings, Effect::Keep, NOW).await.unwrap();
-    let drift: Vec<(String, String, Option<String>, Option<String>)> = sqlx::query_as(
-        "select key, kind, detail->'before'->>'etag', detail->'after'->>'state' from catalog.drift order by key",
-    )
-    .fetch_all(&pool)
-    .await
-    .unwrap();
-    let row = |key: &str, kind: &str, before: Option<&str>, after: &str| {
-        (key.to_owned(), kind.to_owned(), before.map(str::to_owned), Some(after.to_owned()))
-    };
-    assert_eq!(drift, [row("gone", "ghost", Some("e1"), "removed"), row("new", "missing", None, "object")]);
-    let counts: (i64, i64) =
-        sqlx::query_as("select missing, ghost from catalog.reconciliations").fetch_one(&pool).await.unwrap();
-    assert_eq!(counts, (1, 1));
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

@@ -37,7 +37,8 @@ fn start(catalog: Catalog, connection: Connection, line: &Arc<Line>) -> Ingest {
         clock: || NOW,
         ending: Ending::default(),
     };
-    let settings = Settings { workers: 1, batch_records: 100, patience: Duration::from_secs(5) };
+    let settings =
+        Settings { workers: 1, batch_records: 100, bytes_in_hand: 1 << 20, patience: Duration::from_secs(5) };
     let mut tasks = JoinSet::new();
     ingest::start(&plant, vec![(QUEUE.to_owned(), Arc::clone(line), 1)], settings, &mut tasks);
     Ingest { line: Arc::clone(line), health: plant.health, ending: plant.ending, tasks }

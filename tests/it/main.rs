@@ -7,4 +7,5 @@ mod catalog;
 mod ingest;
 mod recheck;
 mod reconcile;
+mod runs;
 mod support;

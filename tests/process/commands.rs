@@ -161,7 +161,7 @@ async fn a_recheck_repairs_its_keys_and_no_others() {
     assert!(again.code == Some(0) && again.stdout.contains("repaired: stale version null"), "{again:?}");
     stage.must_be_exact(&[&format!("{bucket}/in/")]).await;
     let foreign = stage.run(&config, &["recheck", "--bucket", &bucket, "out"]).await;
-    assert!(foreign.code == Some(1) && foreign.stderr.contains("outside what is configured"), "{foreign:?}");
+    assert!(foreign.code == Some(64) && foreign.stderr.contains("outside what is configured"), "{foreign:?}");
 }
 
 #[tokio::test]

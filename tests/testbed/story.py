@@ -14,6 +14,8 @@ SECONDS_TO_FOLLOW = 15
 SECONDS_BETWEEN_LOOKS = 0.002
 # What needs no change of rows brings none; this long we wait for the first one.
 SECONDS_TO_STIR = 0.1
+# By then an event has decided what it can; a change that is still to come waits for S3's answer.
+SECONDS_TO_DOUBT = 0.5
 # An event's time stands in for S3's date until a listing tells it.
 SECONDS_APART = 10
 
@@ -79,7 +81,8 @@ class Story:
                 expected = self.listed_rows(bucket, keys)
             if rows == expected:
                 break
-            doubted = doubted or self.catalog.run(DOUBTS, bucket=bucket, keys=keys)[0][0] > 0
+            if not doubted and time.monotonic() > returned + SECONDS_TO_DOUBT:
+                doubted = self.catalog.run(DOUBTS, bucket=bucket, keys=keys)[0][0] > 0
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
         lag = ""

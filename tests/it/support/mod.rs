@@ -9,7 +9,7 @@ pub(crate) use queue::{Acknowledge, Line};
 use std::time::Duration;
 
 use sqlx::PgPool;
-use stocktake::catalog::{Catalog, Connection, Terms};
+use stocktake::catalog::{Catalog, Connection, Run, Terms};
 use stocktake::fault::{Fault, Kind};
 use stocktake::model::{Claim, Content, Fact, Listed, Sequencer, State, Timestamp, VersionId, Window};
 use time::OffsetDateTime;
@@ -66,6 +66,16 @@ pub(crate) async fn connected(pool: PgPool) -> (Catalog, Connection) {
     let (catalog, connection) = (Catalog::on(pool), connection(""));
     catalog.connect(&connection, NOW).await.unwrap();
     (catalog, connection)
+}
+
+/// A run that starts as soon as Postgres has noticed that the connection of the one before is closed.
+pub(crate) async fn started(catalog: &Catalog, connection: &Connection, start: Timestamp) -> Run {
+    loop {
+        if let Some(run) = catalog.start_run(connection, "", start, NOW).await.unwrap() {
+            return run;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// `version_id etag latest`, in order.

@@ -1,0 +1,101 @@
+//! What a sweep over all keys of a connection needs: rows in order, the horizon, and the removal of
+//! tombstones that it makes useless.
+
+use time::OffsetDateTime;
+
+use super::connections::{Hold, hold};
+use super::rows::{Held, Place, date, scan};
+use super::{Catalog, Connection};
+use crate::model::{Horizon, Timestamp, after_prefix};
+
+/// How many tombstones one statement removes, so that none holds its locks for long.
+const PURGE_MAX: i64 = 10_000;
+
+impl Catalog {
+    /// Removes the tombstones that have no further use: everything from before the watermark is
+    /// accounted for, so no late event can bring those versions back. How many there were.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn purge_tombstones(
+        &self,
+        connection: &Connection,
+        watermark_from: Timestamp,
+    ) -> Result<u64, sqlx::Error> {
+        let margin = connection.terms.margin;
+        let mut purged = 0;
+        loop {
+            // What `Slot::is_spent` says of one slot, in SQL. The conditions stand twice: a row that
+            // changed since it was found is looked at again.
+            let rows = sqlx::query(
+                "delete from catalog.slots
+                 where bucket = $1 and not is_present
+                   and coalesce(event_time < $3, true) and coalesce(observed_to < $3, true)
+                   and (key, version_id) in (
+                       select key, version_id from catalog.slots
+                       where bucket = $1 and not is_present and key >= $2 and ($4::text is null or key < $4)
+                         and coalesce(event_time < $3, true) and coalesce(observed_to < $3, true)
+                       limit $5)",
+            )
+            .bind(&connection.bucket)
+            .bind(&connection.prefix)
+            .bind(date(watermark_from.minus(margin * 3)))
+            .bind(after_prefix(&connection.prefix))
+            .bind(PURGE_MAX)
+            .execute(&self.pool)
+            .await?
+            .rows_affected();
+            purged += rows;
+            if rows == 0 {
+                return Ok(purged);
+            }
+        }
+    }
+
+    /// Reads whole keys of a connection in byte order, about `rows_max` rows of them, from after
+    /// `after` (from the beginning without).
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn scan(
+        &self,
+        connection: &Connection,
+        prefix: &str,
+        after: Option<&Place>,
+        rows_max: i64,
+    ) -> Result<Held, sqlx::Error> {
+        let first = Place { key: prefix.to_owned(), version_id: String::new() };
+        let before = after_prefix(prefix);
+        let mut reader = self.pool.acquire().await?;
+        scan(&mut reader, &connection.bucket, after.unwrap_or(&first), before.as_deref(), rows_max).await
+    }
+
+    /// What is known of the bucket as a whole.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn horizon(&self, connection: &Connection) -> Result<Horizon, sqlx::Error> {
+        let mut transaction = self.pool.begin().await?;
+        hold(&mut transaction, connection, Hold::Shared).await
+    }
+
+    /// When the last complete run of the connection began, on our clock.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn last_run(&self, connection: &Connection) -> Result<Option<OffsetDateTime>, sqlx::Error> {
+        sqlx::query_scalar(
+            "select max(started_at) from catalog.reconciliations
+             where bucket = $1 and prefix = $2 and status = 'complete'",
+        )
+        .bind(&connection.bucket)
+        .bind(&connection.prefix)
+        .fetch_one(&self.pool)
+        .await
+    }
+
+    /// Closes all connections, once nobody uses them any more.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
