@@ -40,7 +40,7 @@ async fn a_key_on_several_pages_is_judged_once_and_whole(pool: PgPool) {
     let store = Store::new(2, 0, &entries);
     let first = reconcile(&store, &catalog, &connection).await.unwrap();
     assert_eq!((first.counts.keys, first.counts.versions, first.doubts), (3, 7, 0));
-    assert_eq!(first.drift.into_iter().collect::<Vec<_>>(), [(Drift::Missing, 7)]);
+    assert_eq!(first.drift.len(), 0, "what a first run loads is no drift");
     assert_eq!(versions(&pool, "k").await, ["v1 e1", "v2 e1", "v3 e1", "v4 e1", "v5 e1 latest"]);
 
     // One of them goes, on a page in the middle: it alone does.
@@ -137,7 +137,7 @@ async fn a_run_that_is_told_to_stop_leaves_everything_to_the_next(pool: PgPool) 
     assert_eq!((horizon.watermark, horizon.run_started), (None, None));
     let next = reconcile(&store, &catalog, &connection).await.unwrap();
     assert_eq!((next.counts.keys, keys(&pool).await.len()), (4, 4));
-    assert_eq!(runs(&pool).await, ["failed the daemon was told to stop", "complete"]);
+    assert_eq!(runs(&pool).await, ["stopped the daemon was told to stop", "complete"]);
     assert_eq!(
         catalog.horizon(&connection).await.unwrap().watermark.map(|window| window.from > at(0)),
         Some(true)
@@ -157,7 +157,7 @@ async fn a_run_below_a_prefix_sees_nothing_of_its_neighbours(pool: PgPool) {
     let store = Store::new(2, 0, &objects(&["in", "in.txt", "in/a", "in/b", "in0"]));
     let shutdown = CancellationToken::new();
     let summary = run(&store, &catalog, &connection, "in/", Effect::Keep, || NOW, &shutdown).await.unwrap();
-    assert_eq!(summary.drift.into_iter().collect::<Vec<_>>(), [(Drift::Missing, 2)]);
+    assert_eq!((summary.counts.keys, summary.doubts), (2, 0));
     assert_eq!(keys(&pool).await, ["in", "in.txt", "in/a", "in/b", "in0"]);
 }
 
