@@ -32,6 +32,7 @@ async fn what_cannot_be_read_is_set_aside_and_holds_nothing_up() {
     let daemon = stage.serve(&config).await;
 
     let marker = "ObjectRemoved:DeleteMarkerCreated";
+    // Later than any listing: what is made up is believed.
     let fresh = |key: &str| {
         let mut record = record(&bucket, key, "ObjectCreated:Put");
         record["eventTime"] = json!("2100-01-01T00:00:00.000Z");
@@ -48,14 +49,14 @@ async fn what_cannot_be_read_is_set_aside_and_holds_nothing_up() {
             record(&bucket, "in/k", "Nonsense"),
         ]))
         .await;
-    stage.put(&bucket, "in/real", "body").await;
+    stage.put(&bucket, "in/real/key", "body").await;
     stage.until_settled().await;
 
     let keys: Vec<String> = sqlx::query_scalar("select key from catalog.objects order by key")
         .fetch_all(&stage.pool)
         .await
         .unwrap();
-    assert_eq!(keys, ["in/beside nul", "in/first", "in/real", "in/third"]);
+    assert_eq!(keys, ["in/beside nul", "in/first", "in/real/key", "in/third"]);
     let set_aside: Vec<(i32, String, String)> =
         sqlx::query_as("select record, reason, body from catalog.quarantine order by quarantine_id")
             .fetch_all(&stage.pool)
@@ -78,14 +79,7 @@ async fn what_cannot_be_read_is_set_aside_and_holds_nothing_up() {
         assert_eq!(daemon.metric(&name).await, count, "{name} in {:?}", daemon.get("/metrics").await);
     }
 
-    // What the synthetic events claim was never there, and a run finds that out by itself.
-    sqlx::query("update catalog.slots set event_time = '2020-01-01' where event_time > now()")
-        .execute(&stage.pool)
-        .await
-        .unwrap();
-    let reconciled = stage.run(&config, &["reconcile", "--format", "json"]).await;
-    assert_eq!(reconciled.json()[0]["ghost"], 3, "{reconciled:?}");
-    stage.must_be_equal(&[&format!("{bucket}/in/")]).await;
+    stage.must_be_equal(&[&format!("{bucket}/in/real/")]).await;
 }
 
 #[tokio::test]
