@@ -118,7 +118,10 @@ async fn a_doubt_is_queued_taken_and_settled(pool: PgPool) {
     let early =
         Sighting { key: "k".to_owned(), listed: vec![listed("null", "e2", 0, true)], window: window(1, 3) };
     assert_eq!(catalog.settle(&connection, recheck, &early, pause, due).await.unwrap().doubts, 1);
-    assert_eq!(catalog.count_rechecks(&connection, 99).await.unwrap(), 1);
+    let taken = catalog.take_rechecks(&connection, 10, lease, due).await.unwrap();
+    assert!(taken.is_empty(), "it pauses");
+    let taken = catalog.take_rechecks(&connection, 10, lease, due + pause).await.unwrap();
+    let [recheck] = &taken[..] else { panic!("one key: {taken:?}") };
 
     let sighting =
         Sighting { key: "k".to_owned(), listed: vec![listed("null", "e2", 0, true)], window: window(20, 22) };
