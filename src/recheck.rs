@@ -14,8 +14,9 @@ use crate::fault::{Fault, Kind};
 use crate::health::{Health, Subject};
 use crate::metrics;
 
-/// How long a key that was taken is ours: longer than any listing of one key.
-pub(crate) const LEASE: Duration = Duration::from_secs(300);
+/// How long a key that was taken is ours. If we die, it waits for so long; if its listing takes
+/// longer, somebody else may list it, too, which costs a request and changes nothing.
+pub(crate) const LEASE: Duration = Duration::from_secs(20);
 /// How many keys [`settle_all`] takes at once, to list them one after the other.
 const BATCH: usize = 10;
 /// How long to wait before looking for due keys again, when there were none.
