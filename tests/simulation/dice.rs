@@ -3,13 +3,13 @@
 use fastrand::Rng;
 use stocktake::bucket::Versioning;
 
-use crate::history::{Deed, Fate, History, Pace, Run, Step};
+use crate::history::{Deed, Fate, History, Pace, Run, START, Step};
 use crate::simulation::MARGIN;
 use crate::world::{DAY, Key, Millis, Personality, RemovalStamp, SECOND};
 
 /// The history of a seed.
 pub(crate) fn throw(seed: u64) -> History {
-    let mut dice = Dice { rng: Rng::with_seed(seed), keys: 1, loses: 0.0, now: 20 * DAY };
+    let mut dice = Dice { rng: Rng::with_seed(seed), keys: 1, loses: 0.0, now: START };
     dice.history()
 }
 

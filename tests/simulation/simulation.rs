@@ -7,7 +7,7 @@ use std::time::Duration;
 use stocktake::model::{Content, Listed, Timestamp, Window};
 
 use crate::daemon::Daemon;
-use crate::history::{Bytes, Deed, Fate, History};
+use crate::history::{Bytes, Deed, Fate, History, START};
 use crate::ledger::Ledger;
 use crate::run::{Finding, KEYS, Run};
 use crate::world::{Bucket, Event, Key, Millis, Personality, SECOND};
@@ -341,7 +341,7 @@ impl<'a> Simulation<'a> {
 
     fn note(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.ledger.trace {
-            trace.push(format!("{:>12.3}  {}", self.now as f64 / 1_000.0, line()));
+            trace.push(format!("{:>12.3}  {}", (self.now - START) as f64 / 1_000.0, line()));
         }
     }
 }
