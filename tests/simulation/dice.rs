@@ -13,6 +13,18 @@ pub(crate) fn throw(seed: u64) -> History {
     dice.history()
 }
 
+/// The history of a seed, of which no event is lost and which no run looks at.
+pub(crate) fn without_runs(seed: u64) -> History {
+    let mut history = throw(seed);
+    history.steps.retain(|step| !matches!(step.deed, Deed::Run(_) | Deed::Reap(_)));
+    for fate in history.steps.iter_mut().filter_map(|step| step.deed.fate_mut()) {
+        if fate.is_lost() {
+            fate.arrives.push(SECOND);
+        }
+    }
+    history
+}
+
 struct Dice {
     rng: Rng,
     keys: u8,

@@ -7,6 +7,7 @@ mod daemon;
 mod dice;
 mod exceptions;
 mod history;
+mod laws;
 mod ledger;
 mod regressions;
 mod run;

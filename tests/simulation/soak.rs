@@ -66,27 +66,27 @@ pub(crate) fn soak(first: u64, count: u64) -> Result<Counts, String> {
         let mut counts = Counts::default();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= first + count || failed.lock().unwrap().is_some() {
+            if seed >= first + count || failed.lock().expect("no thread panicked").is_some() {
                 break;
             }
             match check(&dice::throw(seed)) {
                 Ok(more) => counts.add(more),
                 Err(_) => {
-                    let mut failed = failed.lock().unwrap();
+                    let mut failed = failed.lock().expect("no thread panicked");
                     *failed = Some(failed.map_or(seed, |other| other.min(seed)));
                 }
             }
         }
-        total.lock().unwrap().add(counts);
+        total.lock().expect("no thread panicked").add(counts);
     };
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(play);
         }
     });
-    match failed.into_inner().unwrap() {
+    match failed.into_inner().expect("no thread panicked") {
         Some(seed) => Err(format!("seed {seed}: {}", report(&dice::throw(seed)))),
-        None => Ok(total.into_inner().unwrap()),
+        None => Ok(total.into_inner().expect("no thread panicked")),
     }
 }
 
