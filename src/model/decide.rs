@@ -72,18 +72,18 @@ fn decide_null(
     seen: Option<Window>,
     horizon: &Horizon,
 ) -> Decision {
-    if claim.is_multipart() && !slot.is_present() {
-        return Decision::Doubt(Doubt::MultipartOverTombstone);
-    }
     let by_floor = claim.sequencer.as_ref().zip(slot.floor.as_ref()).map(|(ours, floor)| ours.cmp(floor));
+    let by_sequencer =
+        claim.sequencer.as_ref().zip(slot.sequencer.as_ref()).map(|(ours, theirs)| ours.cmp(theirs));
     if is_overtaken(by_floor, claim) {
         return Decision::Stale;
+    }
+    if claim.is_multipart() && !slot.is_present() && !is_overtaken(by_sequencer, claim) {
+        return Decision::Doubt(Doubt::MultipartOverTombstone);
     }
 
     let happened = Window::around(claim.time, horizon.margin);
     let is_later_than = |window: Option<Window>| window.is_none_or(|window| window.is_before(happened));
-    let by_sequencer =
-        claim.sequencer.as_ref().zip(slot.sequencer.as_ref()).map(|(ours, theirs)| ours.cmp(theirs));
     if let Some(order) = by_sequencer.filter(|_| is_later_than(slot.observed)) {
         return decide_by_sequencer(order, slot, claim);
     }

@@ -3,14 +3,26 @@
 use fastrand::Rng;
 use stocktake::bucket::Versioning;
 
-use crate::history::{Deed, Fate, History, Pace, Run, Step};
+use crate::history::{Deed, Fate, History, Pace, Run, START, Step};
 use crate::simulation::MARGIN;
 use crate::world::{DAY, Key, Millis, Personality, RemovalStamp, SECOND};
 
 /// The history of a seed.
 pub(crate) fn throw(seed: u64) -> History {
-    let mut dice = Dice { rng: Rng::with_seed(seed), keys: 1, loses: 0.0, now: 20 * DAY };
+    let mut dice = Dice { rng: Rng::with_seed(seed), keys: 1, loses: 0.0, now: START };
     dice.history()
+}
+
+/// The history of a seed, of which no event is lost and which no run looks at.
+pub(crate) fn without_runs(seed: u64) -> History {
+    let mut history = throw(seed);
+    history.steps.retain(|step| !matches!(step.deed, Deed::Run(_) | Deed::Reap(_)));
+    for fate in history.steps.iter_mut().filter_map(|step| step.deed.fate_mut()) {
+        if fate.is_lost() {
+            fate.arrives.push(SECOND);
+        }
+    }
+    history
 }
 
 struct Dice {

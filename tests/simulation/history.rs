@@ -3,7 +3,10 @@
 
 use stocktake::bucket::Versioning;
 
-use crate::world::{Key, Millis, Personality, RemovalStamp};
+use crate::world::{DAY, Key, Millis, Personality, RemovalStamp};
+
+/// A midnight. Moments of histories are written as milliseconds from then.
+pub(crate) const START: Millis = 20 * DAY;
 
 /// One history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +91,44 @@ pub(crate) struct Run {
     /// The page after which the daemon dies, and whether the run goes on from its last checkpoint
     /// or is given up.
     pub(crate) dies_after: Option<(usize, bool)>,
+}
+
+/// A step `millis` after [`START`].
+pub(crate) fn at(millis: Millis, deed: Deed) -> Step {
+    Step { at: START + millis, deed }
+}
+
+/// An event that never arrives.
+pub(crate) fn lost() -> Fate {
+    Fate::default()
+}
+
+/// An event that arrives so long after its write, as often as that.
+pub(crate) fn heard<const TIMES: usize>(arrives: [Millis; TIMES]) -> Fate {
+    skewed(0, arrives)
+}
+
+/// An event whose clock is wrong by `skew`.
+pub(crate) fn skewed<const TIMES: usize>(skew: Millis, arrives: [Millis; TIMES]) -> Fate {
+    Fate { skew, arrives: arrives.to_vec() }
+}
+
+/// A daemon that is quick, and clocks that are right.
+pub(crate) fn calm() -> Pace {
+    Pace { recheck_after: 3_000, recheck_takes: 100, recheck_dies: None, clocks: Vec::new() }
+}
+
+/// A run in one range with little between its steps.
+pub(crate) fn whole() -> Run {
+    Run {
+        page: 3,
+        is_split: false,
+        pauses: vec![100],
+        is_read_ahead: false,
+        judged_after: 0,
+        repaired_after: 0,
+        dies_after: None,
+    }
 }
 
 impl Deed {

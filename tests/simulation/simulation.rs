@@ -4,10 +4,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::time::Duration;
 
-use stocktake::model::{Content, Listed, Timestamp, Window};
+use stocktake::model::{Claim, Content, Listed, Timestamp, Window};
 
 use crate::daemon::Daemon;
-use crate::history::{Bytes, Deed, Fate, History};
+use crate::history::{Bytes, Deed, Fate, History, START};
 use crate::ledger::Ledger;
 use crate::run::{Finding, KEYS, Run};
 use crate::world::{Bucket, Event, Key, Millis, Personality, SECOND};
@@ -89,6 +89,27 @@ impl<'a> Simulation<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Plays what happens in the bucket, and delivers nothing.
+    pub(crate) fn write_only(&mut self) {
+        for place in 0..self.history.steps.len() {
+            self.now = self.now.max(self.history.steps[place].at);
+            self.deed(place);
+        }
+    }
+
+    /// The claims of all events so far, each as often as it is to arrive.
+    pub(crate) fn claims(&self) -> Vec<(Key, Claim)> {
+        let arrivals = self.actions.iter().flatten().filter_map(|action| match action {
+            Action::Arrive(event) => self.events.get(*event),
+            _ => None,
+        });
+        arrivals.map(|event| (event.key, event.claim())).collect()
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        self.now
     }
 
     /// Whether the catalog is the bucket.
@@ -216,7 +237,7 @@ impl<'a> Simulation<'a> {
         let Some(&ticket) = self.daemon.rechecks.get(&key) else { return };
         let pace = &self.history.pace;
         self.rechecks += 1;
-        if pace.recheck_dies.is_some_and(|nth| self.rechecks % nth == 0) {
+        if pace.recheck_dies.is_some_and(|nth| self.rechecks.is_multiple_of(nth)) {
             let after = pace.recheck_after;
             self.note(|| format!("recheck of {key} dies"));
             self.looking.insert(key);
@@ -341,7 +362,7 @@ impl<'a> Simulation<'a> {
 
     fn note(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.ledger.trace {
-            trace.push(format!("{:>12.3}  {}", self.now as f64 / 1_000.0, line()));
+            trace.push(format!("{:>12.3}  {}", (self.now - START) as f64 / 1_000.0, line()));
         }
     }
 }

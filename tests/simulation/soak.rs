@@ -1,37 +1,30 @@
-//! Plays many histories, shrinks one that fails.
+//! Plays one history to its end, or very many.
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use crate::dice;
 use crate::history::History;
-use crate::ledger::held;
+use crate::show::Code;
+use crate::shrink::shrink;
 use crate::simulation::Simulation;
-
-/// Plays a history and checks all that must hold.
-///
-/// # Errors
-/// What was broken, in words.
-pub(crate) fn check(history: &History) -> Result<Counts, String> {
-    play(history, false).0
-}
 
 /// How much was played.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) claims: usize,
     pub(crate) doubts: usize,
+    /// Histories at whose end the catalog had to be the bucket.
     pub(crate) promised: usize,
 }
 
-impl Counts {
-    pub(crate) fn add(&mut self, more: Self) {
-        self.claims += more.claims;
-        self.doubts += more.doubts;
-        self.promised += more.promised;
-    }
-}
-
-fn play(history: &History, is_traced: bool) -> (Result<Counts, String>, Vec<String>) {
-    let mut simulation = Simulation::new(history, is_traced);
-    let result = run(&mut simulation);
-    (result, simulation.ledger.trace.unwrap_or_default())
+/// Plays a history and checks all that must hold.
+///
+/// # Errors
+/// What was broken, in words.
+pub(crate) fn check(history: &History) -> Result<Counts, String> {
+    run(&mut Simulation::new(history, false))
 }
 
 fn run(simulation: &mut Simulation<'_>) -> Result<Counts, String> {
@@ -42,105 +35,65 @@ fn run(simulation: &mut Simulation<'_>) -> Result<Counts, String> {
         doubts: simulation.ledger.doubts,
         promised: usize::from(is_promised),
     };
-    if !is_promised {
-        return Ok(counts);
+    if is_promised {
+        simulation.compare()?;
+        simulation.replay().map_err(|problem| format!("when events are repeated, {problem}"))?;
+        simulation.deliver_lost().map_err(|problem| format!("when lost events arrive, {problem}"))?;
+        simulation.compare().map_err(|problem| format!("after all events, {problem}"))?;
     }
-    simulation.compare()?;
-    simulation.replay().map_err(|problem| format!("after the replay, {problem}"))?;
-    simulation.deliver_lost()?;
-    simulation.compare().map_err(|problem| format!("after the lost events, {problem}"))?;
     Ok(counts)
 }
 
-/// A history that fails as `history` does, with as little in it as can be.
-pub(crate) fn shrink(history: &History) -> History {
-    let mut least = history.clone();
-    while let Some(smaller) = smaller(&least).into_iter().find(|smaller| check(smaller).is_err()) {
-        least = smaller;
-    }
-    least
+/// What to print about a history that fails: what happens in the least that fails like it, and
+/// the code of a test of that.
+pub(crate) fn report(history: &History) -> String {
+    let least = shrink(history, |history| check(history).is_err());
+    let mut simulation = Simulation::new(&least, true);
+    let problem = run(&mut simulation).err().unwrap_or_default();
+    let trace = simulation.ledger.trace.unwrap_or_default().join("\n");
+    format!("{problem}\n{trace}\n{}", Code(&least))
 }
 
-fn smaller(history: &History) -> Vec<History> {
-    let mut candidates = Vec::new();
-    let mut push = |change: &dyn Fn(&mut History)| {
-        let mut candidate = history.clone();
-        change(&mut candidate);
-        if candidate != *history {
-            candidates.push(candidate);
+/// Plays the histories of `count` seeds from `first` on, on all processors.
+///
+/// # Errors
+/// The least of the seeds that failed, and its report.
+pub(crate) fn soak(first: u64, count: u64) -> Result<Counts, String> {
+    let next = AtomicU64::new(first);
+    let total = Mutex::new(Counts::default());
+    let failed = Mutex::new(None::<u64>);
+    let play = || {
+        let mut counts = Counts::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + count || failed.lock().expect("no thread panicked").is_some() {
+                break;
+            }
+            match check(&dice::throw(seed)) {
+                Ok(more) => counts.add(more),
+                Err(_) => {
+                    let mut failed = failed.lock().expect("no thread panicked");
+                    *failed = Some(failed.map_or(seed, |other| other.min(seed)));
+                }
+            }
         }
+        total.lock().expect("no thread panicked").add(counts);
     };
-    for place in 0..history.steps.len() {
-        push(&|history| {
-            history.steps.remove(place);
-        });
-    }
-    for place in 0..history.steps.len() {
-        let Some(fate) = history.steps[place].deed.fate() else { continue };
-        for arrival in 0..fate.arrives.len() {
-            if fate.arrives.len() > 1 {
-                push(&|history| {
-                    if let Some(fate) = history.steps[place].deed.fate_mut() {
-                        fate.arrives.remove(arrival);
-                    }
-                });
-            }
-            let delay = fate.arrives[arrival];
-            for rounder in [1, delay / 1_000 * 1_000] {
-                push(&|history| {
-                    if let Some(fate) = history.steps[place].deed.fate_mut() {
-                        if rounder < delay {
-                            fate.arrives[arrival] = rounder;
-                        }
-                    }
-                });
-            }
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(play);
         }
-        push(&|history| {
-            if let Some(fate) = history.steps[place].deed.fate_mut() {
-                fate.skew = 0;
-            }
-        });
+    });
+    match failed.into_inner().expect("no thread panicked") {
+        Some(seed) => Err(format!("seed {seed}: {}", report(&dice::throw(seed)))),
+        None => Ok(total.into_inner().expect("no thread panicked")),
     }
-    push(&|history| history.pace.clocks.clear());
-    push(&|history| history.pace.recheck_dies = None);
-    push(&|history| history.pace.recheck_takes = history.pace.recheck_takes.min(100));
-    for place in 0..history.steps.len() {
-        push(&|history| {
-            if let crate::history::Deed::Run(run) = &mut history.steps[place].deed {
-                run.dies_after = None;
-            }
-        });
-        push(&|history| {
-            if let crate::history::Deed::Run(run) = &mut history.steps[place].deed {
-                run.judged_after = 0;
-            }
-        });
-        push(&|history| {
-            if let crate::history::Deed::Run(run) = &mut history.steps[place].deed {
-                run.repaired_after = 0;
-            }
-        });
-        push(&|history| {
-            if let crate::history::Deed::Run(run) = &mut history.steps[place].deed {
-                run.is_split = false;
-                run.page = 3;
-            }
-        });
-        push(&|history| {
-            if let crate::history::Deed::Run(run) = &mut history.steps[place].deed {
-                run.pauses = vec![100];
-            }
-        });
-    }
-    candidates
 }
 
-/// What to print about a history that failed.
-pub(crate) fn report(seed: u64, history: &History) -> String {
-    let least = shrink(history);
-    let (result, trace) = play(&least, true);
-    let problem = result.err().unwrap_or_default();
-    let _ = held;
-    format!("seed {seed}: {problem}\n{}\n{least:?}", trace.join("\n"))
+impl Counts {
+    fn add(&mut self, more: Self) {
+        self.claims += more.claims;
+        self.doubts += more.doubts;
+        self.promised += more.promised;
+    }
 }

@@ -8,6 +8,8 @@ mod bucket;
 mod event;
 mod pages;
 mod shelf;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use bucket::{Bucket, RemovalStamp};
 pub(crate) use event::{Event, Personality};
