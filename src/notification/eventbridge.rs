@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::field::{at, etag, owned, required, schema, sequencer, size, time, told, version};
+use super::field::{at, etag, owned, required, schema, size, time, told, version};
 use super::{Body, Kind, Record, Unreadable, quote};
 
 /// The greatest major version of the detail's schema that is understood.
@@ -35,7 +35,7 @@ fn record(event: &Value, detail_type: &str) -> Result<Record, Unreadable> {
         key: required(event, "detail.object.key")?.to_owned(),
         version: version(event, "detail.object.version-id")?,
         kind: Kind::of_detail(detail_type, reason, deletion),
-        sequencer: sequencer(event, "detail.object.sequencer"),
+        sequencer: owned(event, "detail.object.sequencer"),
         etag: etag(event, "detail.object.etag").or_else(|| etag(event, "detail.object.eTag")),
         size: size(event, "detail.object.size")?,
         time: time(event, "time")?,

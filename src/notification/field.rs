@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{Unreadable, quote};
-use crate::model::{Sequencer, Timestamp, VersionId};
+use crate::model::{Timestamp, VersionId};
 
 /// The value at a dotted path; JSON null counts as absent.
 pub(super) fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
@@ -71,11 +71,6 @@ pub(super) fn time(value: &Value, path: &str) -> Result<Timestamp, Unreadable> {
 /// The entity tag without the quotes that listings put around it.
 pub(super) fn etag(value: &Value, path: &str) -> Option<String> {
     told(value, path).map(|etag| etag.trim_matches('"')).filter(|etag| !etag.is_empty()).map(str::to_owned)
-}
-
-/// The sequencer, where it is one.
-pub(super) fn sequencer(value: &Value, path: &str) -> Option<Sequencer> {
-    told(value, path).and_then(Sequencer::parse)
 }
 
 /// Refuses a schema whose major version is above `known`: its fields may mean something else. Minor

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::{Body, Record, Unreadable};
-use crate::model::{Fact, Timestamp};
+use crate::model::{Fact, Sequencer, Timestamp};
 
 /// The body as one line of JSON, for programs:
 ///
@@ -36,7 +36,7 @@ fn json_record(record: &Result<Record, Unreadable>) -> String {
             ("key", record.key.as_str().into()),
             ("version_id", record.version.as_str().into()),
             ("kind", record.kind.as_str().into()),
-            ("sequencer", record.sequencer.as_ref().map(|sequencer| sequencer.as_str()).into()),
+            ("sequencer", record.sequencer.as_deref().into()),
             ("etag", record.etag.as_deref().into()),
             ("size", record.size.into()),
             ("event_time", rfc3339(record.time).into()),
@@ -84,7 +84,11 @@ fn text_record(record: &Result<Record, Unreadable>) -> String {
     line("key", Some(&record.key));
     line("version", Some(record.version.as_str()));
     line("time", rfc3339(record.time).as_deref());
-    line("sequencer", record.sequencer.as_ref().map(|sequencer| sequencer.as_str()));
+    let sequencer = record.sequencer.as_deref().map(|told| match Sequencer::parse(told) {
+        Some(_) => told.to_owned(),
+        None => format!("{told} (not hexadecimal: it orders nothing)"),
+    });
+    line("sequencer", sequencer.as_deref());
     line("etag", record.etag.as_deref());
     line("size", record.size.map(|size| size.to_string()).as_deref());
     line("storage class", record.storage_class.as_deref());

@@ -17,8 +17,8 @@ pub struct Record {
     pub version: VersionId,
     /// What it is about.
     pub kind: Kind,
-    /// The creation stamp of the version.
-    pub sequencer: Option<Sequencer>,
+    /// The creation stamp of the version, as it was told: it may be none that can be ordered.
+    pub sequencer: Option<String>,
     /// The entity tag without quotes; that of a delete marker is the digest of nothing.
     pub etag: Option<String>,
     /// Bytes.
@@ -73,7 +73,7 @@ impl Record {
         Some(Claim {
             version: self.version.clone(),
             fact,
-            sequencer: self.sequencer.clone(),
+            sequencer: self.sequencer.as_deref().and_then(Sequencer::parse),
             time: self.time,
         })
     }
@@ -128,7 +128,7 @@ mod tests {
             key: "a".to_owned(),
             version: VersionId::null(),
             kind,
-            sequencer: Sequencer::parse("0A"),
+            sequencer: Some("0A".to_owned()),
             etag: Some("d41d8cd98f00b204e9800998ecf8427e".to_owned()),
             size: Some(0),
             time: Timestamp::from_micros(1),
@@ -159,6 +159,16 @@ mod tests {
         let told = Attributes { storage_class: Some("GLACIER".to_owned()) };
         check(Kind::Transition, Some(Fact::Attributes(told)));
         check(Kind::Other, None);
+    }
+
+    #[test]
+    fn a_sequencer_that_has_no_order_is_told_but_not_claimed() {
+        let sequencer = |told: &str| {
+            let record = Record { sequencer: Some(told.to_owned()), ..record(Kind::Put) };
+            record.claim().and_then(|claim| claim.sequencer)
+        };
+        assert_eq!(sequencer("0A"), Sequencer::parse("0A"));
+        assert_eq!(sequencer("Happy Sequencer"), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::field::{at, complaint, etag, owned, required, schema, sequencer, size, time, told, version};
+use super::field::{at, complaint, etag, owned, required, schema, size, time, told, version};
 use super::{Kind, Record, Unreadable, key, quote};
 
 /// The greatest major version of the record's schema that is understood.
@@ -31,7 +31,7 @@ pub(super) fn record(record: &Value) -> Result<Record, Unreadable> {
         key,
         version: version(record, "s3.object.versionId")?,
         kind: Kind::of_event(event_name),
-        sequencer: sequencer(record, "s3.object.sequencer"),
+        sequencer: owned(record, "s3.object.sequencer"),
         etag: etag(record, "s3.object.eTag"),
         size: size(record, "s3.object.size")?,
         time: time(record, "eventTime")?,
