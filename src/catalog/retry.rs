@@ -59,18 +59,19 @@ where
     F: Future<Output = Result<T, Error>>,
 {
     let mut pause = PAUSE_FIRST;
-    for _ in 1..RACES_MAX {
-        match within_time(transaction()).await {
-            Err(error) if trouble(&error) == Trouble::Race => {
+    let mut races = 0;
+    loop {
+        match within_time(Box::pin(transaction())).await {
+            Err(error) if races < RACES_MAX && trouble(&error) == Trouble::Race => {
                 tracing::debug!(transaction = name, %error, "lost a race, trying again");
                 crate::metrics::commit_retries().increment(1);
             }
             result => return result,
         }
+        races += 1;
         tokio::time::sleep(pause.mul_f64(fastrand::f64())).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
-    within_time(transaction()).await
 }
 
 async fn within_time<T>(transaction: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
