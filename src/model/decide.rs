@@ -79,7 +79,10 @@ fn decide_null(
         return Decision::Stale;
     }
     if claim.is_multipart() && !slot.is_present() && !is_overtaken(by_sequencer, claim) {
-        return Decision::Doubt(Doubt::MultipartOverTombstone);
+        let is_younger = by_sequencer == Some(Ordering::Greater) && slot.is_stamped_afresh();
+        if !is_younger || slot.observed.is_some() {
+            return Decision::Doubt(Doubt::MultipartOverTombstone);
+        }
     }
 
     let happened = Window::around(claim.time, horizon.margin);

@@ -1,5 +1,6 @@
 //! What is believed about one version of one key, and on what evidence.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::time::RESOLUTION;
@@ -108,9 +109,14 @@ impl Slot {
             state,
             sequencer: claim.sequencer.clone(),
             // What is replaced was older: its stamps are a floor here, unless our own says more.
+            // A tombstone keeps an older one, too: it shows that its stamp is its own.
             floor: before
                 .and_then(Self::stamp)
-                .filter(|&floor| Some(floor) > claim.sequencer.as_ref())
+                .filter(|&floor| match Some(floor).cmp(&claim.sequencer.as_ref()) {
+                    Ordering::Less => claim.is_removal(),
+                    Ordering::Equal => false,
+                    Ordering::Greater => true,
+                })
                 .cloned(),
             event_time: Some(claim.time),
             observed: None,
@@ -169,6 +175,12 @@ impl Slot {
     /// may have been written over it.
     pub(super) fn own_stamp(&self) -> Option<&Sequencer> {
         self.sequencer.as_ref().filter(|_| self.floor <= self.sequencer)
+    }
+
+    /// Whether this is a tombstone stamped later than what it removed, not with the same stamp, as
+    /// those of lifecycle rules are.
+    pub(super) fn is_stamped_afresh(&self) -> bool {
+        self.floor.is_some() && self.floor < self.sequencer
     }
 
     /// The greatest sequencer it is known to be at least as new as.

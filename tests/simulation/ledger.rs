@@ -1,8 +1,8 @@
 //! What must hold, checked after every step and at the end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use stocktake::model::{Claim, Listed, Outcome, Slot, Stack, State, Verdict, VersionId};
+use stocktake::model::{Claim, Doubt, Listed, Outcome, Slot, Stack, State, Verdict, VersionId};
 
 use crate::daemon::Daemon;
 use crate::exceptions::Exceptions;
@@ -15,7 +15,7 @@ pub(crate) const GRACE: Millis = 0;
 /// The observer's book: what was lost, what was seen to go, what was counted.
 pub(crate) struct Ledger {
     pub(crate) trace: Option<Vec<String>>,
-    pub(crate) doubts: usize,
+    pub(crate) doubts: BTreeMap<Doubt, usize>,
     pub(crate) claims: usize,
     /// Whether nothing new happens any more, so that nothing may change.
     pub(crate) is_settled: bool,
@@ -29,13 +29,20 @@ impl Ledger {
     pub(crate) fn new(is_traced: bool) -> Self {
         Self {
             trace: is_traced.then(Vec::new),
-            doubts: 0,
+            doubts: BTreeMap::new(),
             claims: 0,
             is_settled: false,
             last_loss: None,
             last_run: None,
             gone: BTreeSet::new(),
             exceptions: Exceptions::default(),
+        }
+    }
+
+    /// A claim or an observation left a doubt.
+    pub(crate) fn doubted(&mut self, doubt: Option<Doubt>) {
+        if let Some(doubt) = doubt {
+            *self.doubts.entry(doubt).or_default() += 1;
         }
     }
 
@@ -65,7 +72,7 @@ impl Ledger {
         bucket: &Bucket,
     ) {
         self.claims += 1;
-        self.doubts += usize::from(verdict.doubt.is_some());
+        self.doubted(verdict.doubt);
         if verdict.outcome == Outcome::Applied {
             let is_listed = daemon.watermark.is_some() || daemon.run_started.is_some();
             self.exceptions.note(key, claim, before, is_listed, bucket);

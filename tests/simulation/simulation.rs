@@ -15,6 +15,9 @@ use crate::world::{Bucket, Event, Key, Millis, Personality, SECOND};
 /// How far S3's clocks may disagree.
 pub(crate) const MARGIN: Millis = 5 * SECOND;
 
+/// No history takes so many steps, unless rechecks ask for each other without end.
+const STEPS_MAX: usize = 50_000;
+
 /// A simulation in play.
 pub(crate) struct Simulation<'a> {
     history: &'a History,
@@ -29,7 +32,7 @@ pub(crate) struct Simulation<'a> {
     looking: BTreeSet<Key>,
     /// Runs begun and taken up again: what an earlier life had in hand is not done.
     lives: usize,
-    rechecks: usize,
+    pub(crate) rechecks: usize,
     responses: usize,
     pub(crate) bucket: Bucket,
     pub(crate) daemon: Daemon,
@@ -80,7 +83,7 @@ impl<'a> Simulation<'a> {
         let mut steps = 0;
         while let Some(Reverse((at, place))) = self.agenda.pop() {
             steps += 1;
-            if steps > 5_000 {
+            if steps > STEPS_MAX {
                 return Err("rechecks never end".to_owned());
             }
             self.now = self.now.max(at);
@@ -152,6 +155,7 @@ impl<'a> Simulation<'a> {
                 let before = self.daemon.stack(key);
                 let found = self.daemon.settle(key, ticket, &listed, window);
                 self.note(|| format!("recheck of {key} from {window:?} is written: {found:?}"));
+                self.ledger.doubted(found.doubt);
                 self.plan_recheck(key);
                 return self.ledger.check(key, &before, &self.daemon, &self.bucket);
             }
@@ -327,6 +331,7 @@ impl<'a> Simulation<'a> {
             let before = self.daemon.stack(key);
             let found = self.daemon.repair(key, &listed, window);
             self.note(|| format!("the run repairs {key} from {window:?}: {found:?}"));
+            self.ledger.doubted(found.doubt);
             self.plan_recheck(key);
             self.ledger.check(key, &before, &self.daemon, &self.bucket)?;
         }

@@ -32,7 +32,7 @@ fn run(simulation: &mut Simulation<'_>) -> Result<Counts, String> {
     let is_promised = simulation.ledger.is_promised();
     let counts = Counts {
         claims: simulation.ledger.claims,
-        doubts: simulation.ledger.doubts,
+        doubts: simulation.ledger.doubts.values().sum(),
         promised: usize::from(is_promised),
     };
     if is_promised {
