@@ -152,9 +152,8 @@ impl<B: Bucket> Keeper<B> {
     fn tell(&self, trouble: Trouble) {
         let remedy = trouble.remedy().to_owned();
         let Connection { bucket, prefix, .. } = &*self.connection;
-        let message = chain(&trouble);
-        if self.health.problem(self.connection.subject(), &message, &remedy, (self.clock)()) {
-            tracing::warn!(bucket, prefix, remedy, "bucket is not kept true: {message}");
+        if self.health.problem(self.connection.subject(), trouble.message(), &remedy, (self.clock)()) {
+            tracing::warn!(bucket, prefix, remedy, "bucket is not kept true: {}", chain(&trouble));
         }
     }
 }
