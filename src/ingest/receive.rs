@@ -17,6 +17,7 @@ use crate::catalog::{Connection, Quarantined};
 use crate::fault::Fault;
 use crate::health::Subject;
 use crate::metrics;
+use crate::model::Timestamp;
 use crate::notification::{self, Body, Record};
 use crate::queue::{Delivery, Queue};
 
@@ -27,6 +28,9 @@ const WAIT_SLACK: Duration = Duration::from_secs(1);
 /// The first pause after a receive or a write that failed; it doubles up to [`PAUSE_MAX`].
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How much later than its message was sent an event may claim to be: more than the clocks of stores
+/// and queues ever disagree.
+const AHEAD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One receiver of one queue.
 pub(super) struct Receiver<Q> {
@@ -110,6 +114,7 @@ impl<Q: Queue> Receiver<Q> {
             Body::Records(records) => records.len().max(1),
             Body::TestEvent | Body::Undecodable(_) => 1,
         };
+        let sent_at = delivery.sent_at;
         let message =
             Arc::new(Message::new(delivery, records, self.returns.clone(), Arc::clone(&self.in_hand), room));
         match body {
@@ -117,7 +122,7 @@ impl<Q: Queue> Receiver<Q> {
             Body::Records(records) => {
                 for (place, record) in (1..).zip(records) {
                     match record {
-                        Ok(record) => self.hand_on(record, place, &message).await,
+                        Ok(record) => self.hand_on(credible(record, sent_at), place, &message).await,
                         Err(unreadable) => self.set_aside(&message, place, unreadable.as_str()).await,
                     }
                 }
@@ -188,6 +193,15 @@ impl<Q: Queue> Receiver<Q> {
     }
 }
 
+/// The record with a time that it can have. Nothing happens after it was told of; and no listing
+/// removes what claims to be newer than it, so that a time far ahead would stay until it comes.
+fn credible(record: Record, sent_at: Option<Timestamp>) -> Record {
+    match sent_at {
+        Some(sent_at) if record.time > sent_at.plus(AHEAD_MAX) => Record { time: sent_at, ..record },
+        _ => record,
+    }
+}
+
 /// The connection a key belongs to. Prefixes of one bucket do not overlap, so there is at most one.
 fn connection_of<'a>(
     connections: &'a [Arc<Connection>],
@@ -202,4 +216,27 @@ fn route(bucket: &str, key: &str, workers: usize) -> usize {
     let mut hasher = DefaultHasher::new();
     (bucket, key).hash(&mut hasher);
     usize::try_from(hasher.finish() % workers.max(1) as u64).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_event_is_much_later_than_its_message() {
+        let body = r#"{"Records":[{"eventName":"ObjectCreated:Put","eventTime":"9999-12-31T23:59:59Z",
+            "s3":{"bucket":{"name":"genomics"},"object":{"key":"a"}}}]}"#;
+        let Body::Records(records) = notification::decode(body) else { panic!("no records") };
+        let Some(Ok(record)) = records.into_iter().next() else { panic!("no record") };
+        let second = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        let day = 24 * 60 * 60;
+        let time = |claimed, sent_at: Option<i64>| {
+            credible(Record { time: second(claimed), ..record.clone() }, sent_at.map(second)).time
+        };
+        assert_eq!(credible(record.clone(), Some(second(day))).time, second(day));
+        assert_eq!(time(3 * day, Some(day)), second(day));
+        assert_eq!(time(2 * day, Some(day)), second(2 * day), "clocks may disagree");
+        assert_eq!(time(0, Some(day)), second(0), "and messages may be late");
+        assert_eq!(time(9 * day, None), second(9 * day));
+    }
 }

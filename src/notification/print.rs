@@ -51,9 +51,12 @@ fn object(fields: &[(&str, Value)]) -> String {
     format!("{{{}}}", fields.join(","))
 }
 
-/// UTC with milliseconds, as S3 writes it; none for a moment no calendar reaches.
+/// UTC with milliseconds, as S3 writes it, or with microseconds where a store told them; none for a
+/// moment no calendar reaches.
 fn rfc3339(moment: Timestamp) -> Option<String> {
-    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    let millis = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    let micros = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+    let format = if moment.as_micros() % 1_000 == 0 { millis } else { micros };
     let nanos = i128::from(moment.as_micros()) * 1_000;
     OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?.format(format).ok()
 }
@@ -150,8 +153,9 @@ mod tests {
     }
 
     #[test]
-    fn times_are_cut_to_milliseconds() {
-        assert_eq!(rfc3339(Timestamp::from_micros(-1)).as_deref(), Some("1969-12-31T23:59:59.999Z"));
+    fn times_keep_what_was_told_of_them() {
+        assert_eq!(rfc3339(Timestamp::from_micros(-1_000)).as_deref(), Some("1969-12-31T23:59:59.999Z"));
+        assert_eq!(rfc3339(Timestamp::from_micros(-1)).as_deref(), Some("1969-12-31T23:59:59.999999Z"));
         assert_eq!(rfc3339(Timestamp::from_micros(i64::MAX)), None);
     }
 }

@@ -44,6 +44,14 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// What is wrong, in words that stay the same while it does: the log also has the id of each request.
+    pub fn message(&self) -> String {
+        match self {
+            Self::S3(fault) => fault.to_string(),
+            other => chain(other),
+        }
+    }
+
     /// What an operator can do about it.
     pub fn remedy(&self) -> &str {
         match self {
@@ -154,4 +162,26 @@ async fn sweep_and_complete<B: Bucket>(
 
 fn summary(run_id: Option<i64>, swept: Swept, purged: u64) -> Summary {
     Summary { run_id, counts: swept.counts, drift: swept.drift, doubts: swept.doubts, purged }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Kind;
+
+    #[test]
+    fn the_same_trouble_again_is_no_news() {
+        let attempt = |request: &str| {
+            Trouble::from(Fault {
+                action: "list".to_owned(),
+                kind: Kind::Denied,
+                answer: "AccessDenied".to_owned(),
+                remedy: "allow it".to_owned(),
+                source: Some(request.into()),
+            })
+        };
+        assert_eq!(attempt("request id 1").message(), "list: AccessDenied");
+        assert_eq!(attempt("request id 2").message(), attempt("request id 1").message());
+        assert_eq!(chain(&attempt("request id 2")), "list: AccessDenied: request id 2");
+    }
 }

@@ -80,8 +80,8 @@ impl<B: Bucket> Keeper<B> {
                 Err(Trouble::Stopped) => return,
                 Err(Trouble::Busy { .. }) => LOOK_EVERY,
                 Err(trouble) => {
+                    let rest = pause.min(longest_pause(&trouble));
                     self.tell(trouble);
-                    let rest = pause;
                     pause = (pause * 2).min(PAUSE_MAX);
                     rest
                 }
@@ -152,11 +152,16 @@ impl<B: Bucket> Keeper<B> {
     fn tell(&self, trouble: Trouble) {
         let remedy = trouble.remedy().to_owned();
         let Connection { bucket, prefix, .. } = &*self.connection;
-        let message = chain(&trouble);
-        if self.health.problem(self.connection.subject(), &message, &remedy, (self.clock)()) {
-            tracing::warn!(bucket, prefix, remedy, "bucket is not kept true: {message}");
+        if self.health.problem(self.connection.subject(), trouble.message(), &remedy, (self.clock)()) {
+            tracing::warn!(bucket, prefix, remedy, "bucket is not kept true: {}", chain(&trouble));
         }
     }
+}
+
+/// S3 is spared where it keeps refusing. Postgres is asked all the time anyway, and once it is back
+/// no bucket should say for ten minutes more that it is not.
+fn longest_pause(trouble: &Trouble) -> Duration {
+    if matches!(trouble, Trouble::Postgres(..)) { LOOK_EVERY } else { PAUSE_MAX }
 }
 
 /// How long until a run is due.
