@@ -1,8 +1,6 @@
 //! Structure that no compiler checks: what the pure core may use, how long files get, what must be
 //! documented.
 
-#![expect(clippy::unwrap_used, reason = "what helps a test may fail like the test")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
