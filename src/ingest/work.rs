@@ -50,8 +50,7 @@ async fn apply(plant: &Plant, batch: Vec<Work>, patience: Duration) {
         let Some(connection) = batch.first().map(|work| Arc::clone(&work.connection)) else { continue };
         let claims: Vec<(&str, &Claim)> = batch.iter().map(|work| (work.key.as_str(), &work.claim)).collect();
         let began = Instant::now();
-        // Boxed, because a whole transaction lives in it.
-        let apply = Box::pin(plant.catalog.apply(&connection, &claims, (plant.clock)()));
+        let apply = plant.catalog.apply(&connection, &claims, (plant.clock)());
         let error = match give_back.run_until_cancelled(apply).await {
             // Perhaps it was just being committed: then it comes again, and changes nothing.
             None => {
