@@ -1,7 +1,11 @@
 //! One queue, and everything that can be in it.
 
+use std::time::Duration;
+
 use aws_sdk_s3::types::BucketVersioningStatus::Enabled;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::support::{Stage, eventually};
 
@@ -32,10 +36,12 @@ async fn what_cannot_be_read_is_set_aside_and_holds_nothing_up() {
     let daemon = stage.serve(&config).await;
 
     let marker = "ObjectRemoved:DeleteMarkerCreated";
-    // Later than any listing: what is made up is believed.
+    // Later than any listing, and not so late that it is not credible: what is made up is believed.
+    let later = OffsetDateTime::now_utc() + Duration::from_secs(3600);
+    let later = later.format(&Rfc3339).unwrap();
     let fresh = |key: &str| {
         let mut record = record(&bucket, key, "ObjectCreated:Put");
-        record["eventTime"] = json!("2100-01-01T00:00:00.000Z");
+        record["eventTime"] = json!(later);
         record
     };
     stage.send("this is not JSON").await;
