@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use aws_sdk_s3::types::BucketVersioningStatus::Enabled;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::support::{Stage, eventually};
@@ -37,7 +36,7 @@ async fn what_cannot_be_read_is_set_aside_and_holds_nothing_up() {
 
     let marker = "ObjectRemoved:DeleteMarkerCreated";
     // Later than any listing, and not so late that it is not credible: what is made up is believed.
-    let later = OffsetDateTime::now_utc() + Duration::from_secs(3600);
+    let later = stocktake::clock::now() + Duration::from_secs(3600);
     let later = later.format(&Rfc3339).unwrap();
     let fresh = |key: &str| {
         let mut record = record(&bucket, key, "ObjectCreated:Put");
