@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-stop test lint fmt clean
+.PHONY: help demo demo-stop test soak exhaustive lint fmt clean
 
 TESTBED := tests/testbed
 
@@ -18,6 +18,13 @@ demo-stop: ## stop what `make demo KEEP=1` left running
 # One bed for all of it: the emulator's own test, then every test of the crate.
 test: ## run all tests; ARGS="--test it name" is handed to cargo test
 	@$(TESTBED)/run -- $(SHELL) $(.SHELLFLAGS) '"$$TESTBED_PYTHON" -B $(TESTBED)/test_shim.py; cargo test --locked $(ARGS)'
+
+# Neither needs Postgres or an emulator. SEED is the first of the seeds.
+soak: ## millions of hostile histories; SEEDS=10000000 says how many
+	SEEDS=$(or $(SEEDS),10000000) SEED=$(or $(SEED),1000000) cargo test --locked --test simulation the_catalog_becomes -- --nocapture
+
+exhaustive: ## every small history, three writes beside a listing and events doubled: hours
+	WRITES=$(or $(WRITES),3) DOUBLED=$(or $(DOUBLED),1) cargo test --locked --test simulation exhaustive -- --nocapture --test-threads 1
 
 lint: ## formatting, clippy and the documentation, with warnings as errors
 	cargo fmt --check

@@ -37,7 +37,7 @@ pub struct Page {
 }
 
 /// Whether a bucket keeps versions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Versioning {
     /// It never did.
     Unversioned,

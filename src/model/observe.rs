@@ -7,7 +7,7 @@ use super::time::RESOLUTION;
 use super::{Doubt, Horizon, Slot, Stack, State, Timestamp, VersionId, Window};
 
 /// One entry of a listing: a version or a delete marker of the key observed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Listed {
     /// Its id.
     pub version: VersionId,

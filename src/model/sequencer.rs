@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// A sequencer as S3 sent it, ordered as an unsigned hexadecimal integer of any length.
 ///
@@ -52,6 +53,12 @@ impl PartialEq for Sequencer {
 }
 
 impl Eq for Sequencer {}
+
+impl Hash for Sequencer {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.digits().bytes().for_each(|byte| byte.to_ascii_uppercase().hash(state));
+    }
+}
 
 impl fmt::Display for Sequencer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,7 +7,7 @@ use super::time::RESOLUTION;
 use super::{Claim, Horizon, Sequencer, Timestamp, Window};
 
 /// What tells the bytes of one version from another's, as far as it is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Content {
     /// The entity tag without quotes.
     pub etag: Option<String>,
@@ -46,7 +46,7 @@ pub(super) fn fill<T: Clone>(place: &mut Option<T>, value: Option<&T>) -> bool {
 }
 
 /// Whether a version is there, and as what.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// An object with these bytes.
     Object(Content),
@@ -77,7 +77,7 @@ impl State {
 }
 
 /// What is believed about one version of one key, and on what evidence.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Slot {
     /// Whether it is there, and as what.
     pub state: State,

@@ -6,7 +6,7 @@ use super::{Slot, VersionId};
 
 /// The slots of one key and which of them is the latest version. Exactly one present slot is the
 /// latest, or none when none is present.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Stack {
     pub(super) slots: BTreeMap<VersionId, Slot>,
     pub(super) latest: Option<VersionId>,

@@ -44,7 +44,7 @@ fn micros(duration: Duration) -> i64 {
 }
 
 /// An interval of S3's clock, both ends included, in which something is known to have been true.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     /// The earliest moment it can have been.
     pub from: Timestamp,

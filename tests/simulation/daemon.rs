@@ -10,7 +10,7 @@ use stocktake::model::{
 use crate::world::Key;
 
 /// What is committed about one bucket.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Daemon {
     pub(crate) catalog: BTreeMap<Key, Stack>,
     /// The keys in doubt. Each new doubt takes a new ticket, so that a recheck under way at that
@@ -106,6 +106,18 @@ impl Daemon {
                 }
             }
             *stack = kept;
+        }
+    }
+
+    /// Numbers the doubts from 1 on, in their order; `others` are tickets that are kept elsewhere.
+    pub(crate) fn renumber(&mut self, others: Vec<&mut u32>) {
+        let mut tickets: Vec<&mut u32> = self.rechecks.values_mut().chain(others).collect();
+        tickets.push(&mut self.tickets);
+        let mut known: Vec<u32> = tickets.iter().map(|ticket| **ticket).collect();
+        known.sort_unstable();
+        known.dedup();
+        for ticket in tickets {
+            *ticket = known.partition_point(|other| other < ticket) as u32 + 1;
         }
     }
 

@@ -16,7 +16,7 @@ use crate::world::{Bucket, Key, Millis, SECOND};
 ///    known of the removal: its event was lost, or its tombstone is purged.
 /// 2. The null version was written in between with the bytes it had, within what clocks may be
 ///    wrong of the write that is known, and that event was lost.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Exceptions {
     keys: BTreeMap<Key, Millis>,
 }

@@ -74,7 +74,7 @@ impl Fate {
 }
 
 /// A listing of the bucket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Run {
     /// Versions on a page.
     pub(crate) page: usize,

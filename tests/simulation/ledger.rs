@@ -154,7 +154,8 @@ pub(crate) fn held(stack: &Stack) -> Vec<Row> {
     stack.slots().filter(|(_, slot)| slot.is_present()).map(row).collect()
 }
 
-fn listed(entries: &[Listed]) -> Vec<Row> {
+/// What a reader of the bucket sees of one key.
+pub(crate) fn listed(entries: &[Listed]) -> Vec<Row> {
     let row = |entry: &Listed| (entry.version.clone(), entry.state.clone(), entry.is_latest);
     let mut rows: Vec<Row> = entries.iter().map(row).collect();
     rows.sort_by(|ours, theirs| ours.0.cmp(&theirs.0));

@@ -6,6 +6,7 @@
 mod daemon;
 mod dice;
 mod exceptions;
+mod exhaustive;
 mod frugal;
 mod history;
 mod laws;

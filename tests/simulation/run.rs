@@ -11,7 +11,7 @@ use crate::world::{After, Key, Millis, Page};
 pub(crate) const KEYS: std::ops::RangeInclusive<Key> = 'a'..='c';
 
 /// What a run found out about one key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Finding {
     pub(crate) key: Key,
     pub(crate) listed: Vec<Listed>,
@@ -19,7 +19,7 @@ pub(crate) struct Finding {
 }
 
 /// A run under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Run {
     pub(crate) plan: history::Run,
     /// When it began, in truth.
@@ -37,7 +37,7 @@ pub(crate) struct Run {
 }
 
 /// A stretch of keys that is listed page by page.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Range {
     pub(crate) last: Key,
     /// The first key of which not all is written yet: where a new life goes on.

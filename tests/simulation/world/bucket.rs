@@ -10,7 +10,7 @@ use super::shelf::{Entry, Shelf};
 use super::{DAY, Key, Millis, Stamp};
 
 /// What the event of a removal by version id carries; nobody has documented which.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum RemovalStamp {
     /// The stamp of the request.
     Fresh,
@@ -19,7 +19,7 @@ pub(crate) enum RemovalStamp {
 }
 
 /// A bucket.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Bucket {
     versioning: Versioning,
     personality: Personality,

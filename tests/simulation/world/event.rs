@@ -5,7 +5,7 @@ use stocktake::model::{Attributes, Claim, Content, Fact, Sequencer, Timestamp, V
 use super::{Entry, Key, Millis, Stamp};
 
 /// What a store puts in its events as the sequencer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Personality {
     /// The stamp, as S3 does.
     Stamps,
@@ -28,7 +28,7 @@ impl Personality {
 }
 
 /// One record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Event {
     pub(crate) name: &'static str,
     pub(crate) key: Key,

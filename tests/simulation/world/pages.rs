@@ -5,7 +5,7 @@ use stocktake::model::{Listed, VersionId};
 use super::{Bucket, Key, Stamp};
 
 /// The last entry of the page before. S3 resumes behind its place, also when it is gone by then.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct After {
     pub(crate) key: Key,
     pub(crate) version: VersionId,

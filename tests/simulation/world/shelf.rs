@@ -5,7 +5,7 @@ use stocktake::model::{Listed, State, Timestamp, VersionId};
 use super::{SECOND, Stamp};
 
 /// One version or marker.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Entry {
     pub(crate) version: VersionId,
     pub(crate) stamp: Stamp,
@@ -14,7 +14,7 @@ pub(crate) struct Entry {
 }
 
 /// The versions of one key, newest stamp first, and when its null version was last removed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Shelf {
     entries: Vec<Entry>,
     emptied: Option<Stamp>,
