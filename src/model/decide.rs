@@ -80,7 +80,10 @@ fn decide_null(
     }
     if claim.is_multipart() && !slot.is_present() && !is_overtaken(by_sequencer, claim) {
         let is_younger = by_sequencer == Some(Ordering::Greater) && slot.is_stamped_afresh();
-        if !is_younger || slot.observed.is_some() {
+        // What a listing shows after one removal, it shows after two.
+        let is_listed_since =
+            seen.zip(slot.event_time).is_some_and(|(seen, removed)| horizon.may_precede(removed, seen.from));
+        if !is_younger || is_listed_since {
             return Decision::Doubt(Doubt::MultipartOverTombstone);
         }
     }
