@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-stop test lint fmt clean
+.PHONY: help demo demo-stop test mutants lint fmt clean
 
 TESTBED := tests/testbed
 
@@ -18,6 +18,9 @@ demo-stop: ## stop what `make demo KEEP=1` left running
 # One bed for all of it: the emulator's own test, then every test of the crate.
 test: ## run all tests; ARGS="--test it name" is handed to cargo test
 	@$(TESTBED)/run -- $(SHELL) $(.SHELLFLAGS) '"$$TESTBED_PYTHON" -B $(TESTBED)/test_shim.py; cargo test --locked $(ARGS)'
+
+mutants: ## change the rules of src/model one at a time, and list what no test notices
+	@tests/mutants/run $(ARGS)
 
 lint: ## formatting, clippy and the documentation, with warnings as errors
 	cargo fmt --check

@@ -140,6 +140,23 @@ mod tests {
     }
 
     #[test]
+    fn a_side_is_asked_for_more_until_it_has_ended() {
+        let mut join: Join<u8, u8> = Join::default();
+        let pair = |key: &str, listed, held| Step::Pair(Pair { key: key.to_owned(), listed, held });
+        assert_eq!(join.step(), Step::NeedListed);
+        join.push_listed("a".to_owned(), 1).expect("the first");
+        assert_eq!(join.step(), Step::NeedHeld);
+        join.push_held("b".to_owned(), 2).expect("the first");
+        assert_eq!(join.step(), pair("a", Some(1), None));
+        assert_eq!(join.step(), Step::NeedListed);
+        join.end_listed();
+        assert_eq!(join.step(), pair("b", None, Some(2)));
+        assert_eq!(join.step(), Step::NeedHeld);
+        join.end_held();
+        assert_eq!(join.step(), Step::Done);
+    }
+
+    #[test]
     fn what_is_out_of_order_is_refused() {
         let mut join: Join<u8, u8> = Join::default();
         join.push_held("b".to_owned(), 1).expect("the first");

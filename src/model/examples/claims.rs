@@ -166,6 +166,8 @@ fn a_claim_of_what_was_observed_is_no_doubt() {
     let known = nothing().observed([entry("x").dated(102)], window(100, 103));
     known.check(put("x").at(104), Duplicate);
     known.check(put("x").at(108), Duplicate);
+    let unsized_put = Fact::Put(Content { size: None, ..content("x") });
+    known.check(claim(unsized_put).at(104), Duplicate);
     known.check(put("y").at(104), Doubt::InsideWindow);
     known.check(removed().at(104), Doubt::InsideWindow);
     // Written again since, with the same bytes?

@@ -27,6 +27,11 @@ fn a_listing_surely_later_puts_right() {
     let null = nothing().heard(put("x").at(0));
     assert_eq!(null.observe([entry("y")], window(100, 103), Run), drifts(Stale, "null"));
     assert_eq!(null.observe([entry("x")], window(100, 103), Run), agrees());
+    // What was not known is no difference.
+    let bare = nothing().heard(claim(Fact::Put(Content::default())).of("v"));
+    assert_eq!(bare.observe([entry("x").of("v")], window(100, 103), Run), agrees());
+    let told = bare.observed([entry("x").of("v")], window(100, 103));
+    assert_eq!(told.slot("v").state, State::Object(content("x")));
 }
 
 #[test]
