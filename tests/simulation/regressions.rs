@@ -88,22 +88,6 @@ fn an_upload_may_be_hidden_by_a_second_removal_that_nobody_told_of() {
     );
 }
 
-#[test]
-fn a_removal_that_carries_the_stamp_of_its_victim_hides_uploads_younger_than_that() {
-    holds(
-        Enabled,
-        Stamps,
-        calm(),
-        [
-            at(3_602_000, Switch),
-            at(9_000_000, Put('a', 'x', heard([0]))),
-            at(9_031_000, Begin(0, 'a')),
-            at(9_036_000, DeleteVersion('a', 0, Victims, heard([0]))),
-            at(9_053_000, Complete(0, 'y', heard([0]))),
-        ],
-    );
-}
-
 // A listing that is older than it seems.
 
 #[test]

@@ -89,12 +89,11 @@ impl Bucket {
         now: Millis,
     ) -> Option<Event> {
         let victim = self.nth(key, nth)?;
-        let stamp = self.stamp(now);
-        self.shelf(key).remove(&victim.version, stamp);
         let stamp = match carries {
-            RemovalStamp::Fresh => stamp,
+            RemovalStamp::Fresh => self.stamp(now),
             RemovalStamp::Victims => victim.stamp,
         };
+        self.shelf(key).remove(&victim.version, stamp);
         Some(self.event("ObjectRemoved:Delete", key, &victim.version, stamp, now))
     }
 
