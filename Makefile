@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-stop test soak exhaustive lint fmt clean
+.PHONY: help demo demo-stop test soak exhaustive mutants lint fmt clean
 
 TESTBED := tests/testbed
 
@@ -25,6 +25,9 @@ soak: ## millions of hostile histories; SEEDS=10000000 says how many
 
 exhaustive: ## every small history, three writes beside a listing and events doubled: hours
 	WRITES=$(or $(WRITES),3) DOUBLED=$(or $(DOUBLED),1) cargo test --locked --test simulation exhaustive -- --nocapture --test-threads 1
+
+mutants: ## change the rules of src/model one at a time, and list what no test notices
+	@tests/mutants/run $(ARGS)
 
 lint: ## formatting, clippy and the documentation, with warnings as errors
 	cargo fmt --check

@@ -30,12 +30,12 @@ pub(super) fn decide(slot: Option<&Slot>, is_alone: bool, claim: &Claim, horizon
         (watermark, observed) => watermark.or(observed),
     };
     let happened = Window::around(claim.time, horizon.margin);
-    let is_accounted_for = seen.is_some_and(|seen| happened.to < seen.from);
+    let is_accounted_for = seen.is_some_and(|seen| happened.is_before(seen));
     match slot {
         None if is_accounted_for && !claim.is_removal() => Decision::Stale,
         // A removal of what we never heard of: its put may still be on the way.
         None => Decision::Write,
-        Some(slot) if !claim.version.is_null() => decide_final(slot, claim, is_accounted_for),
+        Some(slot) if !claim.version.is_null() => decide_final(slot, claim),
         Some(slot) if is_accounted_for => decide_accounted_for(slot, claim),
         Some(slot) => decide_null(slot, is_alone, claim, seen, horizon),
     }
@@ -43,10 +43,9 @@ pub(super) fn decide(slot: Option<&Slot>, is_alone: bool, claim: &Claim, horizon
 
 /// Every version but the null one is written once and removed at most once, so what there is to
 /// know only grows and no order is needed.
-fn decide_final(slot: &Slot, claim: &Claim, is_accounted_for: bool) -> Decision {
+fn decide_final(slot: &Slot, claim: &Claim) -> Decision {
     match (slot.is_present(), claim.is_removal()) {
         (true, true) => Decision::Write,
-        (true, false) if is_accounted_for => Decision::Stale,
         (true, false) => Decision::Fill,
         (false, true) => Decision::Duplicate,
         (false, false) => Decision::Stale,
@@ -56,7 +55,7 @@ fn decide_final(slot: &Slot, claim: &Claim, is_accounted_for: bool) -> Decision 
 /// The null version, and a claim from before the last observation of it.
 fn decide_accounted_for(slot: &Slot, claim: &Claim) -> Decision {
     let is_ours_alone = slot.is_present() && slot.observed.is_none();
-    let is_newer = claim.sequencer.is_some() && slot.sequencer.is_some() && claim.sequencer >= slot.sequencer;
+    let is_newer = slot.sequencer.is_some() && claim.sequencer >= slot.sequencer;
     if is_ours_alone && claim.is_removal() && is_newer {
         // The listing saw it later than the clock says it was removed.
         return Decision::Doubt(Doubt::ClockAgainstSequencer);
@@ -80,7 +79,10 @@ fn decide_null(
     }
     if claim.is_multipart() && !slot.is_present() && !is_overtaken(by_sequencer, claim) {
         let is_younger = by_sequencer == Some(Ordering::Greater) && slot.is_stamped_afresh();
-        if !is_younger || slot.observed.is_some() {
+        // What a listing shows after one removal, it shows after two.
+        let is_listed_since =
+            seen.zip(slot.event_time).is_some_and(|(seen, removed)| horizon.may_precede(removed, seen.from));
+        if !is_younger || is_listed_since {
             return Decision::Doubt(Doubt::MultipartOverTombstone);
         }
     }
@@ -149,15 +151,12 @@ fn decide_by_time(slot: &Slot, claim: &Claim, horizon: &Horizon) -> Decision {
     if agrees && claim.time == theirs {
         return Decision::Duplicate;
     }
-    if claim.time.distance(theirs) <= horizon.margin * 2 {
-        return Decision::Doubt(Doubt::TooClose);
+    let happened = |time| Window::around(time, horizon.margin);
+    match happened(claim.time).order(happened(theirs)) {
+        Some(Ordering::Greater) => Decision::Write,
+        // An upload's event is later than the stamp it is ordered by: this claim may have overtaken it.
+        Some(_) if slot.may_be_multipart() => Decision::Doubt(Doubt::MultipartOvertaken),
+        Some(_) => Decision::Stale,
+        None => Decision::Doubt(Doubt::TooClose),
     }
-    if claim.time > theirs {
-        return Decision::Write;
-    }
-    // An upload's event is later than the stamp it is ordered by: this claim may have overtaken it.
-    if slot.may_be_multipart() {
-        return Decision::Doubt(Doubt::MultipartOvertaken);
-    }
-    Decision::Stale
 }

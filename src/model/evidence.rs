@@ -24,12 +24,16 @@ impl Horizon {
     /// what it tells had happened: the listing would have seen what came of that, maybe nothing.
     /// Of what is surely from before the last complete listing, that listing is the judge.
     pub(super) fn may_have_passed(&self, time: Timestamp) -> bool {
-        // The start is the beginning of the window of an answer: it was up to that much later.
-        let may_precede = |start: Timestamp| time.minus(self.margin) <= start.plus(RESOLUTION * 3);
-        self.run_started.is_some_and(may_precede)
+        self.run_started.is_some_and(|start| self.may_precede(time, start))
             || self.watermark.is_some_and(|watermark| {
-                may_precede(watermark.from) && time.plus(self.margin) >= watermark.from
+                self.may_precede(time, watermark.from) && time.plus(self.margin) >= watermark.from
             })
+    }
+
+    /// Whether something of that `time` may have happened before a listing started whose window
+    /// begins at `start`: that is the window of an answer, so the start was up to that much later.
+    pub(super) fn may_precede(&self, time: Timestamp, start: Timestamp) -> bool {
+        time.minus(self.margin) <= start.plus(RESOLUTION * 3)
     }
 
     fn listed(&self) -> Window {

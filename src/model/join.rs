@@ -126,3 +126,43 @@ impl<L, R> Join<L, R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_key_of_the_listing_is_told_before_it_is_taken() {
+        let mut join: Join<u8, u8> = Join::default();
+        assert_eq!(join.next_listed(), None);
+        join.push_listed("a".to_owned(), 1).expect("the first");
+        assert_eq!(join.next_listed(), Some(&1));
+    }
+
+    #[test]
+    fn a_side_is_asked_for_more_until_it_has_ended() {
+        let mut join: Join<u8, u8> = Join::default();
+        let pair = |key: &str, listed, held| Step::Pair(Pair { key: key.to_owned(), listed, held });
+        assert_eq!(join.step(), Step::NeedListed);
+        join.push_listed("a".to_owned(), 1).expect("the first");
+        assert_eq!(join.step(), Step::NeedHeld);
+        join.push_held("b".to_owned(), 2).expect("the first");
+        assert_eq!(join.step(), pair("a", Some(1), None));
+        assert_eq!(join.step(), Step::NeedListed);
+        join.end_listed();
+        assert_eq!(join.step(), pair("b", None, Some(2)));
+        assert_eq!(join.step(), Step::NeedHeld);
+        join.end_held();
+        assert_eq!(join.step(), Step::Done);
+    }
+
+    #[test]
+    fn what_is_out_of_order_is_refused() {
+        let mut join: Join<u8, u8> = Join::default();
+        join.push_held("b".to_owned(), 1).expect("the first");
+        for key in ["a", "b"] {
+            let refused = Unsorted { key: key.to_owned(), after: "b".to_owned() };
+            assert_eq!(join.push_held(key.to_owned(), 2), Err(refused));
+        }
+    }
+}

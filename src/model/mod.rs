@@ -12,6 +12,8 @@ mod claim;
 mod decide;
 mod doubt;
 mod evidence;
+#[cfg(test)]
+mod examples;
 mod join;
 mod latest;
 mod merge;

@@ -5,10 +5,10 @@
 pub fn after_prefix(prefix: &str) -> Option<String> {
     let mut end = prefix.to_owned();
     while let Some(last) = end.pop() {
-        // Byte order of UTF-8 is the order of code points. Surrogates are none.
+        // Byte order of UTF-8 is the order of code points. Surrogates are none, and neither is
+        // what would follow the greatest.
         let next = match last {
             '\u{D7FF}' => Some('\u{E000}'),
-            char::MAX => None,
             _ => char::from_u32(u32::from(last) + 1),
         };
         if let Some(next) = next {

@@ -87,6 +87,12 @@ mod tests {
     }
 
     #[test]
+    fn it_is_kept_as_it_was_sent() {
+        let sequencer = Sequencer::parse("00aB").expect("hexadecimal digits");
+        assert_eq!((sequencer.as_str(), sequencer.to_string().as_str()), ("00aB", "00aB"));
+    }
+
+    #[test]
     fn what_is_not_hexadecimal_is_no_sequencer() {
         for text in ["", "-1", "0x12", "12 ", "g"] {
             assert_eq!(Sequencer::parse(text), None, "{text:?}");

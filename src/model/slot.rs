@@ -162,13 +162,11 @@ impl Slot {
         })
     }
 
-    /// Remembers that the slot is at least as new as `sequencer`. Whether that is news.
-    pub(super) fn raise_floor(&mut self, sequencer: Option<&Sequencer>) -> bool {
-        let news = sequencer > self.stamp();
-        if news {
+    /// Remembers that the slot is at least as new as `sequencer`.
+    pub(super) fn raise_floor(&mut self, sequencer: Option<&Sequencer>) {
+        if sequencer > self.stamp() {
             self.floor = sequencer.cloned();
         }
-        news
     }
 
     /// The stamp of the version itself: not known where something newer was heard of since, which

@@ -55,3 +55,30 @@ impl Stack {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{State, Timestamp, Window};
+    use super::*;
+
+    #[test]
+    fn what_differs_is_written_and_nothing_else() {
+        let id = |text| VersionId::parse(Some(text));
+        let window = |at| Window { from: Timestamp::from_micros(at), to: Timestamp::from_micros(at) };
+        let marker = |at| Slot::observed(State::Marker, window(at), None);
+        let mut before = Stack::default();
+        for (version, is_latest) in [("changed", false), ("loses", true), ("same", false), ("wins", false)] {
+            before.restore(id(version), marker(1), is_latest);
+        }
+        let mut after = before.clone();
+        after.restore(id("changed"), marker(2), false);
+        after.restore(id("new"), marker(1), false);
+        after.restore(id("wins"), marker(1), true);
+        let writes: Vec<_> = (after.writes_since(&before))
+            .map(|write| (write.version.as_str(), write.is_latest, write.is_new))
+            .collect();
+        let expected =
+            [("changed", false, false), ("loses", false, false), ("new", false, true), ("wins", true, false)];
+        assert_eq!(writes, expected);
+    }
+}

@@ -49,6 +49,7 @@ mod tests {
     fn every_spelling_of_null_is_one() {
         for spelling in [None, Some(""), Some("null")] {
             assert!(VersionId::parse(spelling).is_null(), "{spelling:?}");
+            assert_eq!(VersionId::parse(spelling).to_string(), "null");
         }
         assert!(!VersionId::parse(Some("3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY")).is_null());
     }

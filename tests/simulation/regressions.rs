@@ -71,6 +71,23 @@ fn a_removal_before_an_upload_is_late_and_has_no_sequencer() {
     );
 }
 
+#[test]
+fn an_upload_may_be_hidden_by_a_second_removal_that_nobody_told_of() {
+    holds(
+        Unversioned,
+        Stamps,
+        calm(),
+        [
+            at(0, Put('a', 'x', heard([0]))),
+            at(1_000, Delete('a', heard([0]))),
+            at(2_000, Begin(0, 'a')),
+            at(4_000, Delete('a', lost())),
+            at(5_000, List(whole())),
+            at(30_000, Complete(0, 'z', heard([0]))),
+        ],
+    );
+}
+
 // A listing that is older than it seems.
 
 #[test]
