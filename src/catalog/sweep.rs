@@ -4,9 +4,9 @@
 use time::OffsetDateTime;
 
 use super::connections::{Hold, hold};
-use super::rows::{Held, Place, date, scan};
+use super::rows::{Held, LAST_VERSION, Place, date, scan};
 use super::{Catalog, Connection};
-use crate::model::{Horizon, Timestamp, after_prefix};
+use crate::model::{Horizon, Span, Timestamp, after_prefix};
 
 /// How many tombstones one statement removes, so that none holds its locks for long.
 const PURGE_MAX: i64 = 10_000;
@@ -52,8 +52,8 @@ impl Catalog {
         }
     }
 
-    /// Reads whole keys of a connection in byte order, about `rows_max` rows of them, from after
-    /// `after` (from the beginning without).
+    /// Reads whole keys below `prefix` and in `span`, in byte order, about `rows_max` rows of them, from
+    /// after `after` (from the beginning without).
     ///
     /// # Errors
     /// When Postgres is away or refuses.
@@ -61,13 +61,19 @@ impl Catalog {
         &self,
         connection: &Connection,
         prefix: &str,
+        span: &Span,
         after: Option<&Place>,
         rows_max: i64,
     ) -> Result<Held, sqlx::Error> {
-        let first = Place { key: prefix.to_owned(), version_id: String::new() };
-        let before = after_prefix(prefix);
+        let first = if span.after.as_str() < prefix {
+            Place { key: prefix.to_owned(), version_id: String::new() }
+        } else {
+            Place { key: span.after.clone(), version_id: LAST_VERSION.to_owned() }
+        };
+        let (to, before) = (span.to.as_deref(), after_prefix(prefix));
+        let _share = self.share().await;
         let mut reader = self.pool.acquire().await?;
-        scan(&mut reader, &connection.bucket, after.unwrap_or(&first), before.as_deref(), rows_max).await
+        scan(&mut reader, &connection.bucket, after.unwrap_or(&first), to, before.as_deref(), rows_max).await
     }
 
     /// What is known of the bucket as a whole.

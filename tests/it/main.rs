@@ -5,6 +5,7 @@
 mod agreement;
 mod catalog;
 mod ingest;
+mod ranges;
 mod recheck;
 mod reconcile;
 mod runs;
