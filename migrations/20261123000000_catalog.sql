@@ -124,7 +124,13 @@ create table catalog.reconciliations (
     doubts          bigint not null default 0,
     error           text,
     -- Doubts with a ticket up to this were raised before the run began.
-    ticket          bigint not null default nextval('catalog.recheck_ticket')
+    ticket          bigint not null default nextval('catalog.recheck_ticket'),
+    -- How many removals were too many, where the guard stopped the run.
+    withheld        bigint not null default 0,
+    -- An operator wants it to remove however many it finds gone.
+    allow_removals  boolean not null default false,
+    -- All is listed, and it may remove what it found gone.
+    is_cleared      boolean not null default false
 );
 create index reconciliations_of_bucket on catalog.reconciliations (bucket, prefix, run_id);
 create unique index reconciliations_running on catalog.reconciliations (bucket, prefix) where status = 'running';
@@ -142,6 +148,8 @@ create table catalog.ranges (
     lease           bigint,
     keys_listed     bigint not null default 0,
     versions_listed bigint not null default 0,
+    -- Present versions that were found gone.
+    withheld        bigint not null default 0,
     -- The latest moment, on S3's clock, that one of its pages can be of.
     window_to       timestamptz,
     is_done         boolean not null default false,
@@ -153,6 +161,16 @@ create table catalog.ranges (
     position        text collate "C" not null,
     unique (run_id, range_after)
 ) with (fillfactor = 50);
+
+-- What a run under way saw of keys of which it would remove a version. It waits until all is listed.
+create table catalog.withheld (
+    run_id      bigint not null references catalog.reconciliations on delete cascade,
+    window_from timestamptz not null,
+    window_to   timestamptz not null,
+    key         text collate "C" not null,
+    listed      jsonb not null,
+    primary key (run_id, key)
+);
 
 -- Every difference ever found between the catalog and a bucket.
 create table catalog.drift (

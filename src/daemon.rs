@@ -128,6 +128,7 @@ async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'stati
             },
             settings: reconcile::Settings {
                 concurrency: config.reconcile.concurrency,
+                max_removals: config.reconcile.max_removals,
                 ..reconcile::Settings::default()
             },
             backlog: plant.backlog.clone(),

@@ -23,6 +23,7 @@ mod rows;
 mod runs;
 mod status;
 mod sweep;
+mod withheld;
 mod write;
 
 pub use connections::Connection;
@@ -34,6 +35,7 @@ pub use retry::{Trouble, trouble};
 pub use rows::{Held, Place};
 pub use runs::{Counts, Ending, Run};
 pub use status::{BucketStatus, Levels, ProblemStatus, RunStatus, Status};
+pub use withheld::REMOVALS_MIN;
 
 /// The schema, embedded: `serve` and `migrate` bring it up to date. What was applied is noted
 /// beside it, in `catalog.migrations`.

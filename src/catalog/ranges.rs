@@ -85,6 +85,20 @@ pub(super) async fn advance(
     Ok(Some(true))
 }
 
+/// Notes how many removals were withheld of a range that we advance in.
+pub(super) async fn note_withheld(
+    transaction: &mut PgConnection,
+    range: &Range,
+    removals: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("update catalog.ranges set withheld = withheld + $2 where range_id = $1")
+        .bind(range.range_id)
+        .bind(removals)
+        .execute(transaction)
+        .await
+        .map(drop)
+}
+
 /// Adds ranges that anybody may take.
 pub(super) async fn add(
     transaction: &mut PgConnection,

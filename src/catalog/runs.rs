@@ -172,7 +172,7 @@ impl Catalog {
         Ok((Counts { keys, versions }, doubts))
     }
 
-    /// Completes a run whose ranges are all done: from its start to its last page becomes the
+    /// Completes a run whose ranges are all done, and whose removals are applied: from its start to its last page becomes the
     /// watermark, if it was over all of the connection, and the doubts it has settled in passing are
     /// struck off. Whether that was done: somebody else may have been first, or ended the run.
     ///
@@ -194,7 +194,8 @@ impl Catalog {
                  from (select max(window_to) as window_to, sum(keys_listed) as keys, sum(versions_listed) as versions,
                               bool_and(is_done) as is_done
                        from catalog.ranges where run_id = $1) as done
-                 where run_id = $1 and status = 'running' and done.is_done
+                 where run_id = $1 and status = 'running' and is_cleared and done.is_done
+                   and not exists (select from catalog.withheld where run_id = $1)
                  returning ticket, reconciliations.window_to",
             )
             .bind(run.run_id)
@@ -230,12 +231,12 @@ impl Catalog {
         .await
     }
 
-    /// How a run ended that is not under way any more: its status, and why.
+    /// How a run stands: its status, why, and whether it was the guard.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
-    pub async fn end_of_run(&self, run: &Run) -> Result<(String, Option<String>), sqlx::Error> {
-        sqlx::query_as("select status, error from catalog.reconciliations where run_id = $1")
+    pub async fn end_of_run(&self, run: &Run) -> Result<(String, Option<String>, bool), sqlx::Error> {
+        sqlx::query_as("select status, error, withheld > 0 from catalog.reconciliations where run_id = $1")
             .bind(run.run_id)
             .fetch_one(&self.pool)
             .await
@@ -256,38 +257,7 @@ impl Catalog {
         now: OffsetDateTime,
     ) -> Result<bool, sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
-        // As `hold` does it; but of a connection that may be gone, or that the run is only a part of.
-        sqlx::query("select 1 from catalog.connections where bucket = $1 and prefix = $2 for update")
-            .bind(bucket)
-            .bind(&run.prefix)
-            .execute(&mut *transaction)
-            .await?;
-        let is_ended = sqlx::query(
-            "update catalog.reconciliations set status = $2, finished_at = $3, error = $4
-             where run_id = $1 and status = 'running'
-               and ($5::float8 is null or not exists (
-                   select from catalog.ranges
-                   where run_id = $1 and leased_until > clock_timestamp() - make_interval(secs => $5)))",
-        )
-        .bind(run.run_id)
-        .bind(ending.as_str())
-        .bind(now)
-        .bind(error)
-        .bind(idle.map(|idle| idle.as_secs_f64()))
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected()
-            == 1;
-        if is_ended {
-            sqlx::query(
-                "update catalog.connections set run_started = null where bucket = $1 and prefix = $2",
-            )
-            .bind(bucket)
-            .bind(&run.prefix)
-            .execute(&mut *transaction)
-            .await?;
-            clear(&mut transaction, run.run_id).await?;
-        }
+        let is_ended = end(&mut transaction, bucket, run, ending, error, idle, now).await?;
         transaction.commit().await?;
         Ok(is_ended)
     }
@@ -317,11 +287,55 @@ impl Catalog {
     }
 }
 
+/// Ends a run within a transaction.
+pub(super) async fn end(
+    transaction: &mut PgConnection,
+    bucket: &str,
+    run: &Run,
+    ending: Ending,
+    error: &str,
+    idle: Option<Duration>,
+    now: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    // As `hold` does it; but of a connection that may be gone, or that the run is only a part of.
+    sqlx::query("select 1 from catalog.connections where bucket = $1 and prefix = $2 for update")
+        .bind(bucket)
+        .bind(&run.prefix)
+        .execute(&mut *transaction)
+        .await?;
+    let is_ended = sqlx::query(
+        "update catalog.reconciliations set status = $2, finished_at = $3, error = $4
+         where run_id = $1 and status = 'running'
+           and ($5::float8 is null or not exists (
+               select from catalog.ranges
+               where run_id = $1 and leased_until > clock_timestamp() - make_interval(secs => $5)))",
+    )
+    .bind(run.run_id)
+    .bind(ending.as_str())
+    .bind(now)
+    .bind(error)
+    .bind(idle.map(|idle| idle.as_secs_f64()))
+    .execute(&mut *transaction)
+    .await?
+    .rows_affected()
+        == 1;
+    if is_ended {
+        sqlx::query("update catalog.connections set run_started = null where bucket = $1 and prefix = $2")
+            .bind(bucket)
+            .bind(&run.prefix)
+            .execute(&mut *transaction)
+            .await?;
+        clear(transaction, run.run_id).await?;
+    }
+    Ok(is_ended)
+}
+
 /// Removes what only a run under way needs.
 async fn clear(transaction: &mut PgConnection, run_id: i64) -> Result<(), sqlx::Error> {
-    sqlx::query("delete from catalog.ranges where run_id = $1")
-        .bind(run_id)
-        .execute(transaction)
-        .await
-        .map(drop)
+    for statement in
+        ["delete from catalog.ranges where run_id = $1", "delete from catalog.withheld where run_id = $1"]
+    {
+        sqlx::query(statement).bind(run_id).execute(&mut *transaction).await?;
+    }
+    Ok(())
 }

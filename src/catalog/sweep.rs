@@ -85,14 +85,31 @@ impl Catalog {
         hold(&mut transaction, connection, Hold::Shared).await
     }
 
-    /// When the last complete run of the connection began, on our clock.
+    /// Why the guard stopped the last run of the connection, if it did.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn guarded(&self, connection: &Connection) -> Result<Option<String>, sqlx::Error> {
+        let last: Option<Option<String>> = sqlx::query_scalar(
+            "select case when withheld > 0 then error end from catalog.reconciliations
+             where bucket = $1 and prefix = $2 and (status = 'complete' or withheld > 0)
+             order by run_id desc limit 1",
+        )
+        .bind(&connection.bucket)
+        .bind(&connection.prefix)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(last.flatten())
+    }
+
+    /// When the last run of the connection began, on our clock, that was complete or that the guard stopped.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
     pub async fn last_run(&self, connection: &Connection) -> Result<Option<OffsetDateTime>, sqlx::Error> {
         sqlx::query_scalar(
             "select max(started_at) from catalog.reconciliations
-             where bucket = $1 and prefix = $2 and status = 'complete'",
+             where bucket = $1 and prefix = $2 and (status = 'complete' or withheld > 0)",
         )
         .bind(&connection.bucket)
         .bind(&connection.prefix)

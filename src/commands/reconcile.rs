@@ -46,6 +46,8 @@ pub(super) async fn reconcile(
     let settings = Settings {
         effect: if options.dry_run { Effect::Rehearse } else { Effect::Keep },
         concurrency: config.reconcile.concurrency,
+        max_removals: config.reconcile.max_removals,
+        allow_removals: options.allow_removals,
     };
     let mut clients = Clients::default();
     let mut done = Vec::new();

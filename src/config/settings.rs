@@ -153,6 +153,9 @@ impl Recheck {
 pub struct Reconcile {
     /// How many parts of one bucket are listed at once, 16.
     pub concurrency: usize,
+    /// How many percent of its versions one run may remove, 20, beyond the first 1,000. A run that would
+    /// remove more is stopped before it removes any.
+    pub max_removals: u8,
     /// How long a run that is due waits for the queues to be worked off, 1 h: each event from
     /// before the run that is read after it is a doubt.
     pub backlog_wait: Duration,
@@ -164,6 +167,7 @@ impl Reconcile {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         Self {
             concurrency: section.number("concurrency", 1..=RANGES_AT_ONCE_MAX),
+            max_removals: section.number("max_removals", 0..=100),
             backlog_wait: section.duration("backlog_wait", Duration::ZERO..=24 * HOUR),
             backlog_age: section.duration("backlog_age", SECOND..=24 * HOUR),
         }

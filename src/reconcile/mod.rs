@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Bucket;
-use crate::catalog::{Catalog, Connection, Counts, Effect, Ending, Run};
+use crate::catalog::{Catalog, Connection, Counts, Effect, Ending, Repaired, Run};
 use crate::chain::chain;
 use crate::clock::Clock;
+use crate::metrics;
 use crate::model::{Drift, Span, partition, quantiles};
 
 mod pages;
@@ -34,11 +35,15 @@ pub struct Settings {
     pub effect: Effect,
     /// How many ranges of the run this process has in flight.
     pub concurrency: usize,
+    /// How many percent of the catalog's versions it may remove.
+    pub max_removals: u8,
+    /// Whether it may remove however many it finds gone.
+    pub allow_removals: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { effect: Effect::Keep, concurrency: 16 }
+        Self { effect: Effect::Keep, concurrency: 16, max_removals: 20, allow_removals: false }
     }
 }
 
@@ -75,7 +80,9 @@ pub async fn run<B: Bucket>(
     clock: Clock,
     shutdown: &CancellationToken,
 ) -> Result<Summary, Trouble> {
-    let team = |run| Arc::new(Team::new(bucket, catalog, connection, prefix, run, clock, shutdown));
+    let max_removals = settings.max_removals;
+    let team =
+        |run| Arc::new(Team::new(bucket, catalog, connection, prefix, run, max_removals, clock, shutdown));
     let concurrency = settings.concurrency;
     if settings.effect == Effect::Rehearse {
         let spans = spans(catalog, connection, prefix, concurrency).await?;
@@ -84,6 +91,10 @@ pub async fn run<B: Bucket>(
         return Ok(Summary { run_id: None, counts, drift, doubts, purged: 0 });
     }
     let run = join_or_start(&**bucket, catalog, connection, prefix, concurrency, clock).await?;
+    if settings.allow_removals {
+        let allowed = catalog.allow_removals(&run).await;
+        allowed.map_err(postgres(connection, "allow removals"))?;
+    }
     let listed = team(Some(run.clone())).list(concurrency).await;
     if let Some(trouble) = listed.as_ref().err().filter(|trouble| trouble.is_final()) {
         let (ending, why) = (Ending::Failed, chain(trouble));
@@ -93,7 +104,7 @@ pub async fn run<B: Bucket>(
         }
     }
     listed?;
-    finish(catalog, connection, &run, clock).await
+    finish(catalog, connection, &run, max_removals, clock, shutdown).await
 }
 
 /// Ends a run as stopped that this process leaves unfinished, unless another is at work on it. Without
@@ -154,23 +165,46 @@ async fn spans(
     Ok(partition(quantiles(keys, parts)))
 }
 
+/// What follows when all is listed: removals, if they are not too many, and the new watermark.
 async fn finish(
     catalog: &Catalog,
     connection: &Connection,
     run: &Run,
+    max_removals: u8,
     clock: Clock,
+    shutdown: &CancellationToken,
 ) -> Result<Summary, Trouble> {
-    let is_ours = catalog.complete_run(connection, run, clock()).await;
-    let is_ours = is_ours.map_err(postgres(connection, "complete a run"))?;
-    if !is_ours {
-        let end = catalog.end_of_run(run).await.map_err(postgres(connection, "read the end of a run"))?;
-        let (status, error) = end;
-        if status != "complete" {
-            let (bucket, prefix) = (connection.bucket.clone(), run.prefix.clone());
-            let why = error.map_or(status.clone(), |error| format!("{status}, {error}"));
-            return Err(Trouble::Ended { bucket, prefix, why });
+    let judged = catalog.judge_removals(connection, run, max_removals, true, clock()).await;
+    judged.map_err(postgres(connection, "judge what to remove"))?;
+    let is_ours = loop {
+        if shutdown.is_cancelled() {
+            return Err(Trouble::Stopped);
         }
-    }
+        let applied = catalog.apply_withheld(connection, run, clock()).await;
+        if let Some(repaired) = applied.map_err(postgres(connection, "remove what is gone"))? {
+            count(&repaired);
+            continue;
+        }
+        let is_ours = catalog.complete_run(connection, run, clock()).await;
+        if is_ours.map_err(postgres(connection, "complete a run"))? {
+            break true;
+        }
+        let end = catalog.end_of_run(run).await.map_err(postgres(connection, "read the end of a run"))?;
+        let (bucket, prefix) = (&connection.bucket, &run.prefix);
+        match (end.0.as_str(), end.1, end.2) {
+            ("complete", ..) => break false,
+            // Another process died while it removed some of them.
+            ("running", ..) => {}
+            (_, why, true) => {
+                let (is_whole, why) = (*prefix == connection.prefix, why.unwrap_or_default());
+                return Err(Trouble::guarded(bucket, prefix, is_whole, why));
+            }
+            (status, why, false) => {
+                let why = why.map_or(status.to_owned(), |why| format!("{status}, {why}"));
+                return Err(Trouble::Ended { bucket: bucket.clone(), prefix: prefix.clone(), why });
+            }
+        }
+    };
     let mut purged = 0;
     if is_ours && run.prefix == connection.prefix {
         let purge = catalog.purge_tombstones(connection, run.started).await;
@@ -195,6 +229,13 @@ async fn finish(
         );
     }
     Ok(Summary { run_id: Some(run.run_id), counts, drift, doubts, purged })
+}
+
+/// Counts what a run put right.
+fn count(repaired: &Repaired) {
+    for (kind, count) in repaired.counts() {
+        metrics::drift(kind.as_str()).increment(count.unsigned_abs());
+    }
 }
 
 fn postgres(connection: &Connection, action: &'static str) -> impl Fn(sqlx::Error) -> Trouble {

@@ -84,6 +84,10 @@ impl<B: Bucket> Keeper<B> {
                 }
                 Err(Trouble::Stopped) => return,
                 Err(Trouble::Ended { .. }) => LOOK_EVERY,
+                Err(trouble @ Trouble::Guarded { .. }) => {
+                    self.tell(trouble);
+                    LOOK_EVERY
+                }
                 Err(trouble) => {
                     let rest = pause.min(longest_pause(&trouble));
                     self.tell(trouble);
@@ -122,7 +126,10 @@ impl<B: Bucket> Keeper<B> {
         let doubts = catalog.count_rechecks(connection, limit).await.map_err(postgres("count the doubts"))?;
         let is_flooded = doubts > limit && until_due(last, FLOOD_EVERY, (self.clock)()).is_zero();
         if !rest.is_zero() && !is_flooded {
-            return Ok(rest.min(LOOK_EVERY));
+            // It stays a problem until a run is complete.
+            let guarded = catalog.guarded(connection).await.map_err(postgres("read the last run"))?;
+            let told = |why| Trouble::guarded(&connection.bucket, &connection.prefix, true, why);
+            return guarded.map_or(Ok(rest.min(LOOK_EVERY)), |why| Err(told(why)));
         }
         if last.is_some() {
             self.wait_for_backlog(shutdown).await;

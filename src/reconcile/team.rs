@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::future::pending;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,12 +10,11 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::Trouble;
 use super::sweep::{Sweep, Swept};
+use super::{Trouble, count};
 use crate::bucket::Bucket;
-use crate::catalog::{Catalog, Connection, LEASE, Progress, Range, Run, Saved, Sighting};
+use crate::catalog::{Catalog, Connection, LEASE, Progress, REMOVALS_MIN, Range, Run, Saved, Sighting};
 use crate::clock::Clock;
-use crate::metrics;
 use crate::model::Span;
 
 /// How often leases are renewed: twice may fail before one is over.
@@ -37,6 +36,11 @@ pub(super) struct Team<B> {
     run: Option<Run>,
     /// The leases we hold.
     leases: Mutex<BTreeSet<i64>>,
+    /// How many percent of the catalog's versions the run may remove.
+    max_removals: u8,
+    /// How many present versions were found gone here, and with how many to look at that.
+    withheld: AtomicI64,
+    guard_at: AtomicI64,
     /// How many have no range.
     hungry: AtomicUsize,
     /// One of them at a time looks for one.
@@ -45,12 +49,17 @@ pub(super) struct Team<B> {
 }
 
 impl<B: Bucket> Team<B> {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one of the things it takes, and none belong together"
+    )]
     pub(super) fn new(
         bucket: &Arc<B>,
         catalog: &Catalog,
         connection: &Connection,
         prefix: &str,
         run: Option<Run>,
+        max_removals: u8,
         clock: Clock,
         shutdown: &CancellationToken,
     ) -> Self {
@@ -63,6 +72,9 @@ impl<B: Bucket> Team<B> {
             stop: shutdown.child_token(),
             run,
             leases: Mutex::default(),
+            max_removals,
+            withheld: AtomicI64::new(0),
+            guard_at: AtomicI64::new(REMOVALS_MIN),
             hungry: AtomicUsize::new(0),
             looks: tokio::sync::Mutex::default(),
             given: Notify::new(),
@@ -152,10 +164,28 @@ impl<B: Bucket> Team<B> {
             .save(&self.connection, run, range, sightings, progress, (self.clock)())
             .await
             .map_err(self.postgres("save what was listed"))?;
-        for (kind, count) in saved.iter().flat_map(|saved| saved.repaired.counts()) {
-            metrics::drift(kind.as_str()).increment(count.unsigned_abs());
+        if let Some(saved) = &saved {
+            count(&saved.repaired);
+            self.withheld.fetch_add(saved.withheld, Ordering::Relaxed);
+            self.guard().await?;
         }
         Ok(saved)
+    }
+
+    /// Looks whether the run would remove too much, each time that twice as much was withheld here: if so
+    /// it is stopped, and no range of it is left to be had or saved.
+    async fn guard(&self) -> Result<(), Trouble> {
+        let Some(run) = &self.run else { return Ok(()) };
+        let (withheld, next) = (self.withheld.load(Ordering::Relaxed), self.guard_at.load(Ordering::Relaxed));
+        if withheld <= next {
+            return Ok(());
+        }
+        self.guard_at.store(withheld.saturating_mul(2), Ordering::Relaxed);
+        let judged = self
+            .catalog
+            .judge_removals(&self.connection, run, self.max_removals, false, (self.clock)())
+            .await;
+        judged.map_err(self.postgres("judge what to remove"))
     }
 
     /// Whether somebody here has nothing to do.

@@ -17,6 +17,18 @@ pub enum Trouble {
         /// How, and why.
         why: String,
     },
+    /// The guard did not let it remove what it found gone.
+    #[error("the run of {bucket:?} below {prefix:?} was stopped: {why}")]
+    Guarded {
+        /// The bucket.
+        bucket: String,
+        /// The run's prefix.
+        prefix: String,
+        /// How much it would have removed.
+        why: String,
+        /// What to look at, and what lifts the guard.
+        remedy: String,
+    },
     /// A page could not be listed.
     #[error(transparent)]
     S3(#[from] Fault),
@@ -32,6 +44,15 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// The guard stopped a run of `bucket` below `prefix`, which is longer than the connection's, or not.
+    pub(super) fn guarded(bucket: &str, prefix: &str, is_whole: bool, why: String) -> Self {
+        let part = if is_whole { String::new() } else { format!(" --prefix {prefix:?}") };
+        let remedy = format!(
+            "see that the bucket, its endpoint and its credentials are the right ones and list all there is; if those              objects are really gone, `stocktake reconcile --bucket {bucket}{part} --allow-removals` removes them"
+        );
+        Self::Guarded { bucket: bucket.to_owned(), prefix: prefix.to_owned(), why, remedy }
+    }
+
     /// What is wrong, in words that stay the same while it does: the log also has the id of each request.
     pub fn message(&self) -> String {
         match self {
@@ -45,6 +66,7 @@ impl Trouble {
         match self {
             Self::S3(fault) => &fault.remedy,
             Self::Ended { .. } => "start it again",
+            Self::Guarded { remedy, .. } => remedy,
             Self::Postgres(..) => "see that Postgres runs, and what its log says",
             Self::Unsorted(..) => "reconcile only stores that list in the byte order of keys, as S3 does",
             Self::Stopped => "start it again: it goes on where it was",
@@ -58,7 +80,7 @@ impl Trouble {
                 !matches!(fault.kind, Kind::Throttled | Kind::Unreachable | Kind::Credentials | Kind::Other)
             }
             Self::Unsorted(..) => true,
-            Self::Ended { .. } | Self::Postgres(..) | Self::Stopped => false,
+            Self::Ended { .. } | Self::Guarded { .. } | Self::Postgres(..) | Self::Stopped => false,
         }
     }
 }

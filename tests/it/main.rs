@@ -4,6 +4,7 @@
 
 mod agreement;
 mod catalog;
+mod guard;
 mod ingest;
 mod ranges;
 mod recheck;

@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use crate::support::{NOW, Played, Store, connected, eventually, listed, put, rows, runs, versions, window};
 
 /// One range at a time: what a store does in what order is not left to chance.
-const IN_TURN: Settings = Settings { effect: Effect::Keep, concurrency: 1 };
+const IN_TURN: Settings =
+    Settings { effect: Effect::Keep, concurrency: 1, max_removals: 20, allow_removals: false };
 
 async fn reconcile(
     store: &Arc<Store>,

@@ -29,6 +29,8 @@ async fn a_run_moves_the_watermark_and_purges_what_it_accounts_for(pool: PgPool)
     assert!(!catalog.complete_run(&connection, &run, NOW).await.unwrap(), "a range is not done");
     let range = catalog.take_range(&run).await.unwrap().unwrap();
     catalog.save(&connection, &run, &range, &[], &done(at(110)), NOW).await.unwrap().unwrap();
+    assert!(!catalog.complete_run(&connection, &run, NOW).await.unwrap(), "its removals were not judged");
+    catalog.judge_removals(&connection, &run, 20, true, NOW).await.unwrap();
     assert!(catalog.complete_run(&connection, &run, NOW).await.unwrap());
     assert!(!catalog.complete_run(&connection, &run, NOW).await.unwrap(), "by one process");
     let horizon = catalog.horizon(&connection).await.unwrap();

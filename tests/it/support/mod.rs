@@ -78,11 +78,13 @@ pub(crate) fn done(window_to: Timestamp) -> Progress {
     Progress { position: "z".to_owned(), counts: Counts::default(), window_to, is_done: true, cut: None }
 }
 
-/// What a run does that has seen this and no more.
+/// What a run does that has seen this and no more, but to complete.
 pub(crate) async fn see(catalog: &Catalog, connection: &Connection, run: &Run, sightings: &[Sighting]) {
     let range = catalog.take_range(run).await.unwrap().unwrap();
     let until = sightings.iter().map(|sighting| sighting.window.to).max().unwrap_or(run.started);
     catalog.save(connection, run, &range, sightings, &done(until), NOW).await.unwrap().unwrap();
+    catalog.judge_removals(connection, run, 20, true, NOW).await.unwrap();
+    while catalog.apply_withheld(connection, run, NOW).await.unwrap().is_some() {}
 }
 
 /// Applies what a run saw that never came to its end.
