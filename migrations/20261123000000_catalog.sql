@@ -122,9 +122,55 @@ create table catalog.reconciliations (
     ghost           bigint not null default 0,
     latest          bigint not null default 0,
     doubts          bigint not null default 0,
-    error           text
+    error           text,
+    -- Doubts with a ticket up to this were raised before the run began.
+    ticket          bigint not null default nextval('catalog.recheck_ticket'),
+    -- How many removals were too many, where the guard stopped the run.
+    withheld        bigint not null default 0,
+    -- An operator wants it to remove however many it finds gone.
+    allow_removals  boolean not null default false,
+    -- All is listed, and it may remove what it found gone.
+    is_cleared      boolean not null default false
 );
 create index reconciliations_of_bucket on catalog.reconciliations (bucket, prefix, run_id);
+create unique index reconciliations_running on catalog.reconciliations (bucket, prefix) where status = 'running';
+
+-- The keys of a run under way, in parts that are listed at once, by one or several daemons. A key is
+-- in the range that it is greater than the `range_after` of and not greater than the `range_to` of.
+-- Leases are timed by the clock of Postgres, which all daemons share.
+create sequence catalog.lease;
+
+create table catalog.ranges (
+    range_id        bigint generated always as identity primary key,
+    run_id          bigint not null references catalog.reconciliations on delete cascade,
+    leased_until    timestamptz not null default clock_timestamp(),
+    -- Changes with every taking: who took a range earlier can write no more.
+    lease           bigint,
+    keys_listed     bigint not null default 0,
+    versions_listed bigint not null default 0,
+    -- Present versions that were found gone.
+    withheld        bigint not null default 0,
+    -- The latest moment, on S3's clock, that one of its pages can be of.
+    window_to       timestamptz,
+    is_done         boolean not null default false,
+    -- Somebody has nothing to do, and would take a part of it.
+    is_wanted       boolean not null default false,
+    range_after     text collate "C" not null,
+    range_to        text collate "C",
+    -- Up to here all keys are judged and put right.
+    position        text collate "C" not null,
+    unique (run_id, range_after)
+) with (fillfactor = 50);
+
+-- What a run under way saw of keys of which it would remove a version. It waits until all is listed.
+create table catalog.withheld (
+    run_id      bigint not null references catalog.reconciliations on delete cascade,
+    window_from timestamptz not null,
+    window_to   timestamptz not null,
+    key         text collate "C" not null,
+    listed      jsonb not null,
+    primary key (run_id, key)
+);
 
 -- Every difference ever found between the catalog and a bucket.
 create table catalog.drift (

@@ -97,6 +97,9 @@ pub struct Reconcile {
     /// Print what would be repaired, and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Remove whatever the listing does not show, however much it is: lifts reconcile.max_removals once
+    #[arg(long)]
+    pub allow_removals: bool,
 }
 
 /// Options of `recheck`.
@@ -154,7 +157,8 @@ mod tests {
         let cli = parsed("--format json reconcile --bucket b --prefix p/ --dry-run").unwrap();
         let (bucket, prefix) = (Some("b".into()), Some("p/".into()));
         assert_eq!(cli.format, Format::Json);
-        assert_eq!(cli.command, Command::Reconcile(Reconcile { bucket, prefix, dry_run: true }));
+        let reconcile = Reconcile { bucket, prefix, dry_run: true, allow_removals: false };
+        assert_eq!(cli.command, Command::Reconcile(reconcile));
 
         let cli = parsed("recheck --bucket b -- k -l").unwrap();
         let keys = vec!["k".to_owned(), "-l".to_owned()];

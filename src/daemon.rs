@@ -17,11 +17,11 @@ use crate::config::Config;
 use crate::health::{Health, Subject};
 use crate::ingest::{self, Activity, Backlog, Ending, Plant, Settings};
 use crate::recheck::Rechecker;
-use crate::reconcile::{Keeper, Schedule};
+use crate::reconcile::{self, Keeper, Schedule};
 use crate::wiring::{self, Clients};
 use crate::{admin, metrics, watch};
 
-/// Runs that go on at once, over all buckets: each holds a connection to Postgres.
+/// Runs that go on at once, over all buckets: each has `reconcile.concurrency` pages in memory.
 const RUNS_MAX: usize = 2;
 /// How long a batch that Postgres cannot take is held before its messages are given back:
 /// less than the visibility timeout a queue has unless somebody set another.
@@ -125,6 +125,11 @@ async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'stati
                 backlog_wait: config.reconcile.backlog_wait,
                 recheck_limit: config.recheck.limit,
                 region: section.required_region.clone(),
+            },
+            settings: reconcile::Settings {
+                concurrency: config.reconcile.concurrency,
+                max_removals: config.reconcile.max_removals,
+                ..reconcile::Settings::default()
             },
             backlog: plant.backlog.clone(),
             turns: Arc::clone(&turns),

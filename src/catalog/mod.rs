@@ -1,12 +1,13 @@
 //! The edge to Postgres. Every statement of the daemon is below this folder.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use anyhow::Context;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::model::{Horizon, Timestamp, Window};
 
@@ -14,6 +15,7 @@ mod apply;
 mod connections;
 mod problems;
 mod quarantine;
+mod ranges;
 mod rechecks;
 mod repair;
 mod retry;
@@ -21,16 +23,19 @@ mod rows;
 mod runs;
 mod status;
 mod sweep;
+mod withheld;
 mod write;
 
 pub use connections::Connection;
 pub use quarantine::Quarantined;
+pub use ranges::{LEASE, Progress, Range};
 pub use rechecks::{Ask, Recheck};
-pub use repair::{Effect, Repaired, Sighting};
+pub use repair::{Effect, Repaired, Saved, Sighting};
 pub use retry::{Trouble, trouble};
 pub use rows::{Held, Place};
-pub use runs::{Counts, Run};
+pub use runs::{Counts, Ending, Run};
 pub use status::{BucketStatus, Levels, ProblemStatus, RunStatus, Status};
+pub use withheld::REMOVALS_MIN;
 
 /// The schema, embedded: `serve` and `migrate` bring it up to date. What was applied is noted
 /// beside it, in `catalog.migrations`.
@@ -48,6 +53,8 @@ const REACH_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Catalog {
     pool: PgPool,
+    /// As many connections as runs may use at once: half of them, so that events find one.
+    shares: Arc<Semaphore>,
 }
 
 impl Catalog {
@@ -60,12 +67,19 @@ impl Catalog {
             .max_connections(connections_max)
             .acquire_timeout(patience)
             .connect_lazy_with(options);
-        Self { pool }
+        Self::on(pool)
     }
 
     /// A catalog on a pool that is there already.
-    pub const fn on(pool: PgPool) -> Self {
-        Self { pool }
+    pub fn on(pool: PgPool) -> Self {
+        let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(1);
+        Self { pool, shares: Arc::new(Semaphore::new((connections / 2).clamp(1, Semaphore::MAX_PERMITS))) }
+    }
+
+    /// Waits until a run may use one more connection, and lets it until that is dropped.
+    async fn share(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed.
+        self.shares.acquire().await.ok()
     }
 
     /// Connects once, past the pool, which tells no more than that it waited in vain.

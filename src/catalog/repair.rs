@@ -8,11 +8,13 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::connections::{Hold, hold};
+use super::ranges::{advance, note_withheld};
 use super::rechecks::{Ask, Recheck, ask, strike};
 use super::retry::retry;
 use super::rows::{Stacks, date, load};
+use super::withheld::withhold;
 use super::write::write;
-use super::{Catalog, Connection};
+use super::{Catalog, Connection, Progress, Range, Run};
 use crate::model::{Drift, Glance, Horizon, Listed, Slot, Stack, State, VersionId, Window};
 
 /// What a listing showed of one key. No entries: the key was not there.
@@ -46,6 +48,35 @@ impl Repaired {
     }
 }
 
+/// What becomes of observations that would remove a present version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Removals {
+    /// They are applied like all others.
+    Apply,
+    /// They are put aside.
+    Withhold,
+}
+
+/// What applying sightings came to, before it is all written.
+#[derive(Default)]
+pub(super) struct Seen<'a> {
+    pub(super) repaired: Repaired,
+    pub(super) asks: Vec<Ask>,
+    /// What was put aside, with the number of versions that it would remove.
+    withheld: Vec<(&'a Sighting, usize)>,
+}
+
+/// What came of saving progress.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// What was put right.
+    pub repaired: Repaired,
+    /// How many present versions would be removed, and wait until all is listed.
+    pub withheld: i64,
+    /// Whether the range was cut, and what is beyond the cut is not ours any more.
+    pub is_cut: bool,
+}
+
 /// Whether a repair is for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -56,28 +87,67 @@ pub enum Effect {
 }
 
 impl Catalog {
-    /// Applies what a run saw of keys that looked different: they are read again under lock, judged,
-    /// and put right; the drift goes to the ledger. All or nothing. A rehearsal has no run.
+    /// Applies what a run saw of keys that looked different, and notes how far it has come: they are
+    /// read again under lock, judged, and put right; the drift goes to the ledger. All or nothing, and
+    /// nothing if the range was lost: then somebody else goes through it.
     ///
     /// # Errors
     /// When Postgres is away or refuses, or when races are lost again and again.
-    pub async fn repair(
+    pub async fn save(
         &self,
         connection: &Connection,
-        run_id: Option<i64>,
+        run: &Run,
+        range: &Range,
         sightings: &[Sighting],
-        effect: Effect,
+        progress: &Progress,
+        now: OffsetDateTime,
+    ) -> Result<Option<Saved>, sqlx::Error> {
+        let _share = self.share().await;
+        retry("save", || async {
+            let mut transaction = self.pool.begin().await?;
+            let mut saved = Saved::default();
+            // Before the range, because whoever ends a run takes the two in this order.
+            let horizon = hold(&mut transaction, connection, Hold::Shared).await?;
+            let Some(is_cut) = advance(&mut transaction, range, progress).await? else { return Ok(None) };
+            saved.is_cut = is_cut;
+            if !sightings.is_empty() {
+                let (run_id, glance, removals) = (Some(run.run_id), Glance::Run, Removals::Withhold);
+                let seen =
+                    observe(&mut transaction, connection, &horizon, run_id, sightings, glance, removals, now);
+                let seen = seen.await?;
+                ask(&mut transaction, &connection.bucket, seen.asks, now, connection.terms.recheck_delay)
+                    .await?;
+                if !seen.withheld.is_empty() {
+                    saved.withheld = withhold(&mut transaction, run.run_id, &seen.withheld).await?;
+                    note_withheld(&mut transaction, range, saved.withheld).await?;
+                }
+                saved.repaired = seen.repaired;
+            }
+            transaction.commit().await?;
+            Ok(Some(saved))
+        })
+        .await
+    }
+
+    /// What applying sightings would come to. Changes nothing.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses, or when races are lost again and again.
+    pub async fn rehearse(
+        &self,
+        connection: &Connection,
+        sightings: &[Sighting],
         now: OffsetDateTime,
     ) -> Result<Repaired, sqlx::Error> {
-        retry("repair", || async {
+        let _share = self.share().await;
+        retry("rehearse", || async {
             let mut transaction = self.pool.begin().await?;
-            let (repaired, asks) =
-                observe(&mut transaction, connection, run_id, sightings, Glance::Run, now).await?;
-            ask(&mut transaction, &connection.bucket, asks, now, connection.terms.recheck_delay).await?;
-            match effect {
-                Effect::Keep => transaction.commit().await?,
-                Effect::Rehearse => transaction.rollback().await?,
-            }
+            let horizon = hold(&mut transaction, connection, Hold::Shared).await?;
+            let (glance, removals) = (Glance::Run, Removals::Apply);
+            let seen =
+                observe(&mut transaction, connection, &horizon, None, sightings, glance, removals, now);
+            let repaired = seen.await?.repaired;
+            transaction.rollback().await?;
             Ok(repaired)
         })
         .await
@@ -99,9 +169,11 @@ impl Catalog {
         let sightings = std::slice::from_ref(sighting);
         retry("settle", || async {
             let mut transaction = self.pool.begin().await?;
-            let (repaired, asks) =
-                observe(&mut transaction, connection, recheck.run_id, sightings, Glance::Recheck, now)
-                    .await?;
+            let horizon = hold(&mut transaction, connection, Hold::Shared).await?;
+            let (run_id, glance, removals) = (recheck.run_id, Glance::Recheck, Removals::Apply);
+            let seen =
+                observe(&mut transaction, connection, &horizon, run_id, sightings, glance, removals, now);
+            let Seen { repaired, asks, .. } = seen.await?;
             if asks.is_empty() {
                 strike(&mut transaction, recheck).await?;
             }
@@ -114,25 +186,35 @@ impl Catalog {
     }
 }
 
-async fn observe(
+/// Applies sightings to what is held of their keys, which stays locked until the transaction ends.
+#[expect(clippy::too_many_arguments, reason = "each is one of the things it takes, and none belong together")]
+pub(super) async fn observe<'a>(
     transaction: &mut PgConnection,
     connection: &Connection,
+    horizon: &Horizon,
     run_id: Option<i64>,
-    sightings: &[Sighting],
+    sightings: &'a [Sighting],
     glance: Glance,
+    removals: Removals,
     now: OffsetDateTime,
-) -> Result<(Repaired, Vec<Ask>), sqlx::Error> {
-    let horizon: Horizon = hold(transaction, connection, Hold::Shared).await?;
+) -> Result<Seen<'a>, sqlx::Error> {
     let mut keys: Vec<&str> = sightings.iter().map(|sighting| sighting.key.as_str()).collect();
     keys.sort_unstable();
     let before = load(transaction, &connection.bucket, &keys).await?;
     let mut after = before.clone();
-    let (mut repaired, mut asks) = (Repaired::default(), Vec::new());
+    let Seen { mut repaired, mut asks, mut withheld } = Seen::default();
     // What the first run of a new connection finds is no drift: nothing was promised before it.
     let is_first = run_id.is_some() && glance == Glance::Run && horizon.watermark.is_none();
     for sighting in sightings {
         let stack = after.entry(sighting.key.clone()).or_default();
-        let observation = stack.observe(&sighting.listed, sighting.window, glance, &horizon);
+        let held = stack.clone();
+        let observation = stack.observe(&sighting.listed, sighting.window, glance, horizon);
+        let removed = stack.removed_since(&held);
+        if removed > 0 && removals == Removals::Withhold {
+            *stack = held;
+            withheld.push((sighting, removed));
+            continue;
+        }
         repaired.doubts += usize::from(observation.doubt.is_some());
         asks.extend(observation.doubt.map(|reason| Ask { key: sighting.key.clone(), reason, run_id }));
         if is_first {
@@ -144,10 +226,10 @@ async fn observe(
             .extend(observation.drift.into_iter().map(|(version, kind)| (key.clone(), version, kind)));
     }
     write(transaction, &connection.bucket, &before, &after, now).await?;
-    if let Some(run_id) = run_id {
+    if let Some(run_id) = run_id.filter(|_| !repaired.drift.is_empty() || repaired.doubts > 0) {
         enter(transaction, connection, run_id, &repaired, &before, &after, now).await?;
     }
-    Ok((repaired, asks))
+    Ok(Seen { repaired, asks, withheld })
 }
 
 /// Enters drift in the ledger and counts it in its run.

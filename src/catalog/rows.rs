@@ -111,12 +111,13 @@ pub(super) async fn load(
 }
 
 /// Reads about `rows_max` rows after `after`, without locking them, and gives the whole keys among
-/// them. `before` is the first key that is not wanted any more. A key with more versions than that
-/// is read on to its end.
+/// them. `to` is the last key that is wanted, `before` the first that is not. A key with more versions
+/// than that is read on to its end.
 pub(super) async fn scan(
     connection: &mut PgConnection,
     bucket: &str,
     after: &Place,
+    to: Option<&str>,
     before: Option<&str>,
     rows_max: i64,
 ) -> Result<Held, sqlx::Error> {
@@ -127,13 +128,15 @@ pub(super) async fn scan(
             "select key, version_id, is_present, is_latest, is_delete_marker, is_exact, size, etag, storage_class,
                     sequencer, floor, event_time, observed_from, observed_to, last_modified, attributes_at
              from catalog.slots
-             where bucket = $1 and (key, version_id) > ($2, $3) and ($4::text is null or key < $4)
+             where bucket = $1 and (key, version_id) > ($2, $3)
+               and ($4::text is null or key <= $4) and ($5::text is null or key < $5)
              order by key, version_id
-             limit $5",
+             limit $6",
         )
         .bind(bucket)
         .bind(&place.key)
         .bind(&place.version_id)
+        .bind(to)
         .bind(before)
         .bind(rows_max)
         .fetch_all(&mut *connection)
@@ -165,4 +168,4 @@ pub(super) async fn scan(
 }
 
 /// Comes after every version id: they are URL-ready text.
-const LAST_VERSION: &str = "\u{10FFFF}";
+pub(super) const LAST_VERSION: &str = "\u{10FFFF}";

@@ -1,18 +1,20 @@
 //! Runs: listings of a whole connection, from their start to their watermark.
 
-use sqlx::{Connection as _, PgConnection};
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
 use super::connections::{Hold, hold};
+use super::ranges::add;
 use super::retry::retry;
 use super::rows::date;
 use super::{Catalog, Connection};
-use crate::model::{Drift, Timestamp, Window};
+use crate::model::{Drift, Span, Timestamp};
 
-/// A run under way. While it lives, no other run of the same connection can start, here or
-/// in another process: it holds a lock of Postgres's that ends with its connection.
-#[derive(Debug)]
+/// A run under way, on which several processes may be at work. It outlives them.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     /// Its id.
     pub run_id: i64,
@@ -20,9 +22,19 @@ pub struct Run {
     pub prefix: String,
     /// Its start on S3's clock: before its first page was asked for.
     pub started: Timestamp,
-    /// Doubts with a ticket up to this were raised before it began.
-    ticket: i64,
-    _lock: PgConnection,
+}
+
+#[derive(FromRow)]
+struct RunRow {
+    run_id: i64,
+    prefix: String,
+    window_from: OffsetDateTime,
+}
+
+impl From<RunRow> for Run {
+    fn from(row: RunRow) -> Self {
+        Self { run_id: row.run_id, prefix: row.prefix, started: row.window_from.into() }
+    }
 }
 
 /// How much a run has listed.
@@ -34,33 +46,61 @@ pub struct Counts {
     pub versions: i64,
 }
 
-/// Ends a run that is said to go on; for one who holds the lock, and so knows that it does not.
-async fn bury(
-    transaction: &mut PgConnection,
-    connection: &Connection,
-    now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("update catalog.connections set run_started = null where bucket = $1 and prefix = $2")
-        .bind(&connection.bucket)
-        .bind(&connection.prefix)
-        .execute(&mut *transaction)
-        .await?;
-    sqlx::query(
-        "update catalog.reconciliations set status = 'failed', finished_at = $3, error = 'its process died'
-         where bucket = $1 and starts_with(prefix, $2) and status = 'running'",
-    )
-    .bind(&connection.bucket)
-    .bind(&connection.prefix)
-    .bind(now)
-    .execute(transaction)
-    .await
-    .map(drop)
+/// How a run ends that has not seen every key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It cannot go on.
+    Failed,
+    /// Somebody, or the guard, does not want it to.
+    Stopped,
+}
+
+impl Ending {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
 }
 
 impl Catalog {
-    /// Starts a run over what is below `prefix` and commits that it started, before its first page
-    /// is asked for. Waits for the batches in flight: claims applied later know of the run. None
-    /// while another run is under way. Only a run over all of the connection can move its watermark.
+    /// The run over what is below `prefix` that is under way, here or elsewhere or nowhere now.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn open_run(&self, connection: &Connection, prefix: &str) -> Result<Option<Run>, sqlx::Error> {
+        let row: Option<RunRow> = sqlx::query_as(
+            "select run_id, prefix, window_from from catalog.reconciliations
+             where bucket = $1 and prefix = $2 and status = 'running'",
+        )
+        .bind(&connection.bucket)
+        .bind(prefix)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(Run::from))
+    }
+
+    /// The runs within a connection that are under way.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn open_runs(&self, connection: &Connection) -> Result<Vec<Run>, sqlx::Error> {
+        let rows: Vec<RunRow> = sqlx::query_as(
+            "select run_id, prefix, window_from from catalog.reconciliations
+             where bucket = $1 and starts_with(prefix, $2) and status = 'running' order by run_id",
+        )
+        .bind(&connection.bucket)
+        .bind(&connection.prefix)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(Run::from).collect())
+    }
+
+    /// Starts a run over what is below `prefix`, in ranges, and commits that it started before its
+    /// first page is asked for. Waits for the batches in flight: claims applied later know of the
+    /// run. None if such a run is under way. Only a run over all of the connection can move its
+    /// watermark.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
@@ -68,75 +108,34 @@ impl Catalog {
         &self,
         connection: &Connection,
         prefix: &str,
+        spans: &[Span],
         started: Timestamp,
         now: OffsetDateTime,
     ) -> Result<Option<Run>, sqlx::Error> {
-        let Some(lock) = self.lock_runs(connection).await? else { return Ok(None) };
         let mut transaction = self.pool.begin().await?;
         hold(&mut transaction, connection, Hold::Alone).await?;
-        bury(&mut transaction, connection, now).await?;
-        sqlx::query("update catalog.connections set run_started = $3 where bucket = $1 and prefix = $2")
-            .bind(&connection.bucket)
-            .bind(&connection.prefix)
-            .bind((prefix == connection.prefix).then(|| date(started)))
-            .execute(&mut *transaction)
-            .await?;
-        let run_id = sqlx::query_scalar(
+        let run_id: Option<i64> = sqlx::query_scalar(
             "insert into catalog.reconciliations (bucket, prefix, started_at, window_from) values ($1, $2, $3, $4)
-             returning run_id",
+             on conflict do nothing returning run_id",
         )
         .bind(&connection.bucket)
         .bind(prefix)
         .bind(now)
         .bind(date(started))
-        .fetch_one(&mut *transaction)
+        .fetch_optional(&mut *transaction)
         .await?;
-        let ticket = sqlx::query_scalar("select nextval('catalog.recheck_ticket')")
-            .fetch_one(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(Some(Run { run_id, prefix: prefix.to_owned(), started, ticket, _lock: lock }))
-    }
-
-    /// Ends a run whose process died without a word, if there is one: claims and rechecks must not
-    /// reckon with it for ever.
-    ///
-    /// # Errors
-    /// When Postgres is away or refuses.
-    pub async fn bury_dead_run(
-        &self,
-        connection: &Connection,
-        now: OffsetDateTime,
-    ) -> Result<(), sqlx::Error> {
-        let is_said_to_run: bool = sqlx::query_scalar(
-            "select exists (select from catalog.reconciliations
-                            where bucket = $1 and starts_with(prefix, $2) and status = 'running')",
-        )
-        .bind(&connection.bucket)
-        .bind(&connection.prefix)
-        .fetch_one(&self.pool)
-        .await?;
-        if !is_said_to_run {
-            return Ok(());
-        }
-        let Some(_lock) = self.lock_runs(connection).await? else { return Ok(()) };
-        let mut transaction = self.pool.begin().await?;
-        hold(&mut transaction, connection, Hold::Alone).await?;
-        bury(&mut transaction, connection, now).await?;
-        transaction.commit().await
-    }
-
-    /// Takes the lock that is held while a run of the connection lives. None when it does. It ends
-    /// with its connection, which is not one of the pool's.
-    async fn lock_runs(&self, connection: &Connection) -> Result<Option<PgConnection>, sqlx::Error> {
-        let mut lock = PgConnection::connect_with(&self.pool.connect_options()).await?;
-        let is_ours: bool =
-            sqlx::query_scalar("select pg_try_advisory_lock(hashtextextended($1 || '/' || $2, 1))")
+        let Some(run_id) = run_id else { return Ok(None) };
+        add(&mut transaction, run_id, spans).await?;
+        if prefix == connection.prefix {
+            sqlx::query("update catalog.connections set run_started = $3 where bucket = $1 and prefix = $2")
                 .bind(&connection.bucket)
                 .bind(&connection.prefix)
-                .fetch_one(&mut lock)
+                .bind(date(started))
+                .execute(&mut *transaction)
                 .await?;
-        Ok(is_ours.then_some(lock))
+        }
+        transaction.commit().await?;
+        Ok(Some(Run { run_id, prefix: prefix.to_owned(), started }))
     }
 
     /// How much drift a run, and the rechecks it asked for, have found so far.
@@ -159,24 +158,23 @@ impl Catalog {
         Ok(counts.into_iter().filter(|(_, count)| *count > 0).collect())
     }
 
-    /// Notes how far a run has come, for those who watch.
+    /// How much a run has listed, and how many keys it left in doubt.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
-    pub async fn note_progress(&self, run: &Run, counts: Counts) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "update catalog.reconciliations set keys_listed = $2, versions_listed = $3 where run_id = $1",
+    pub async fn counts_of_run(&self, run_id: i64) -> Result<(Counts, i64), sqlx::Error> {
+        let (keys, versions, doubts) = sqlx::query_as(
+            "select keys_listed, versions_listed, doubts from catalog.reconciliations where run_id = $1",
         )
-        .bind(run.run_id)
-        .bind(counts.keys)
-        .bind(counts.versions)
-        .execute(&self.pool)
-        .await
-        .map(drop)
+        .bind(run_id)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok((Counts { keys, versions }, doubts))
     }
 
-    /// Completes a run that has seen every key: its window becomes the watermark, and the doubts
-    /// it has settled in passing are struck off.
+    /// Completes a run whose ranges are all done, and whose removals are applied: from its start to its last page becomes the
+    /// watermark, if it was over all of the connection, and the doubts it has settled in passing are
+    /// struck off. Whether that was done: somebody else may have been first, or ended the run.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
@@ -184,12 +182,27 @@ impl Catalog {
         &self,
         connection: &Connection,
         run: &Run,
-        window: Window,
         now: OffsetDateTime,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<bool, sqlx::Error> {
         retry("complete run", || async {
             let mut transaction = self.pool.begin().await?;
             hold(&mut transaction, connection, Hold::Alone).await?;
+            let completed: Option<(i64, OffsetDateTime)> = sqlx::query_as(
+                "update catalog.reconciliations
+                 set status = 'complete', finished_at = $2, window_to = done.window_to,
+                     keys_listed = done.keys, versions_listed = done.versions
+                 from (select max(window_to) as window_to, sum(keys_listed) as keys, sum(versions_listed) as versions,
+                              bool_and(is_done) as is_done
+                       from catalog.ranges where run_id = $1) as done
+                 where run_id = $1 and status = 'running' and is_cleared and done.is_done
+                   and not exists (select from catalog.withheld where run_id = $1)
+                 returning ticket, reconciliations.window_to",
+            )
+            .bind(run.run_id)
+            .bind(now)
+            .fetch_optional(&mut *transaction)
+            .await?;
+            let Some((ticket, window_to)) = completed else { return Ok(false) };
             if run.prefix == connection.prefix {
                 sqlx::query(
                     "update catalog.connections set run_started = null, watermark_from = $3, watermark_to = $4
@@ -197,8 +210,8 @@ impl Catalog {
                 )
                 .bind(&connection.bucket)
                 .bind(&connection.prefix)
-                .bind(date(window.from))
-                .bind(date(window.to))
+                .bind(date(run.started))
+                .bind(window_to)
                 .execute(&mut *transaction)
                 .await?;
             }
@@ -208,50 +221,121 @@ impl Catalog {
             )
             .bind(&connection.bucket)
             .bind(&run.prefix)
-            .bind(run.ticket)
+            .bind(ticket)
             .execute(&mut *transaction)
             .await?;
-            sqlx::query(
-                "update catalog.reconciliations set status = 'complete', finished_at = $2, window_to = $3
-                 where run_id = $1",
-            )
-            .bind(run.run_id)
-            .bind(now)
-            .bind(date(window.to))
-            .execute(&mut *transaction)
-            .await?;
-            transaction.commit().await
+            clear(&mut transaction, run.run_id).await?;
+            transaction.commit().await?;
+            Ok(true)
         })
         .await
     }
 
-    /// Ends a run that has not seen every key, because it was stopped or failed. What it repaired stays; the watermark does not move.
+    /// How a run stands: its status, why, and whether it was the guard.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
-    pub async fn fail_run(
+    pub async fn end_of_run(&self, run: &Run) -> Result<(String, Option<String>, bool), sqlx::Error> {
+        sqlx::query_as("select status, error, withheld > 0 from catalog.reconciliations where run_id = $1")
+            .bind(run.run_id)
+            .fetch_one(&self.pool)
+            .await
+    }
+
+    /// Ends a run that has not seen every key. What it repaired stays; the watermark does not move.
+    /// With `idle`, only if nobody has been at work on it for so long. Whether it was ended.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn end_run(
         &self,
-        connection: &Connection,
+        bucket: &str,
         run: &Run,
-        is_stopped: bool,
+        ending: Ending,
         error: &str,
+        idle: Option<Duration>,
         now: OffsetDateTime,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<bool, sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
-        sqlx::query("update catalog.connections set run_started = null where bucket = $1 and prefix = $2")
-            .bind(&connection.bucket)
-            .bind(&connection.prefix)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(
-            "update catalog.reconciliations set status = $4, finished_at = $2, error = $3 where run_id = $1",
+        let is_ended = end(&mut transaction, bucket, run, ending, error, idle, now).await?;
+        transaction.commit().await?;
+        Ok(is_ended)
+    }
+
+    /// Ends the runs, of whatever connection, that nobody has been at work on for so long: claims and
+    /// rechecks must not reckon with them for ever.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn end_forsaken_runs(&self, idle: Duration, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+        let forsaken: Vec<(i64, String, String, OffsetDateTime)> = sqlx::query_as(
+            "select run_id, bucket, prefix, window_from from catalog.reconciliations
+             where status = 'running' and not exists (
+                 select from catalog.ranges
+                 where ranges.run_id = reconciliations.run_id
+                   and leased_until > clock_timestamp() - make_interval(secs => $1))",
         )
-        .bind(run.run_id)
-        .bind(now)
-        .bind(error)
-        .bind(if is_stopped { "stopped" } else { "failed" })
+        .bind(idle.as_secs_f64())
+        .fetch_all(&self.pool)
+        .await?;
+        for (run_id, bucket, prefix, started) in forsaken {
+            let run = Run { run_id, prefix, started: started.into() };
+            let error = "nobody went on with it for too long";
+            self.end_run(&bucket, &run, Ending::Failed, error, Some(idle), now).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Ends a run within a transaction.
+pub(super) async fn end(
+    transaction: &mut PgConnection,
+    bucket: &str,
+    run: &Run,
+    ending: Ending,
+    error: &str,
+    idle: Option<Duration>,
+    now: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    // As `hold` does it; but of a connection that may be gone, or that the run is only a part of.
+    sqlx::query("select 1 from catalog.connections where bucket = $1 and prefix = $2 for update")
+        .bind(bucket)
+        .bind(&run.prefix)
         .execute(&mut *transaction)
         .await?;
-        transaction.commit().await
+    let is_ended = sqlx::query(
+        "update catalog.reconciliations set status = $2, finished_at = $3, error = $4
+         where run_id = $1 and status = 'running'
+           and ($5::float8 is null or not exists (
+               select from catalog.ranges
+               where run_id = $1 and leased_until > clock_timestamp() - make_interval(secs => $5)))",
+    )
+    .bind(run.run_id)
+    .bind(ending.as_str())
+    .bind(now)
+    .bind(error)
+    .bind(idle.map(|idle| idle.as_secs_f64()))
+    .execute(&mut *transaction)
+    .await?
+    .rows_affected()
+        == 1;
+    if is_ended {
+        sqlx::query("update catalog.connections set run_started = null where bucket = $1 and prefix = $2")
+            .bind(bucket)
+            .bind(&run.prefix)
+            .execute(&mut *transaction)
+            .await?;
+        clear(transaction, run.run_id).await?;
     }
+    Ok(is_ended)
+}
+
+/// Removes what only a run under way needs.
+async fn clear(transaction: &mut PgConnection, run_id: i64) -> Result<(), sqlx::Error> {
+    for statement in
+        ["delete from catalog.ranges where run_id = $1", "delete from catalog.withheld where run_id = $1"]
+    {
+        sqlx::query(statement).bind(run_id).execute(&mut *transaction).await?;
+    }
+    Ok(())
 }

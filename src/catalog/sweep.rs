@@ -4,9 +4,9 @@
 use time::OffsetDateTime;
 
 use super::connections::{Hold, hold};
-use super::rows::{Held, Place, date, scan};
+use super::rows::{Held, LAST_VERSION, Place, date, scan};
 use super::{Catalog, Connection};
-use crate::model::{Horizon, Timestamp, after_prefix};
+use crate::model::{Horizon, Span, Timestamp, after_prefix};
 
 /// How many tombstones one statement removes, so that none holds its locks for long.
 const PURGE_MAX: i64 = 10_000;
@@ -52,8 +52,8 @@ impl Catalog {
         }
     }
 
-    /// Reads whole keys of a connection in byte order, about `rows_max` rows of them, from after
-    /// `after` (from the beginning without).
+    /// Reads whole keys below `prefix` and in `span`, in byte order, about `rows_max` rows of them, from
+    /// after `after` (from the beginning without).
     ///
     /// # Errors
     /// When Postgres is away or refuses.
@@ -61,13 +61,19 @@ impl Catalog {
         &self,
         connection: &Connection,
         prefix: &str,
+        span: &Span,
         after: Option<&Place>,
         rows_max: i64,
     ) -> Result<Held, sqlx::Error> {
-        let first = Place { key: prefix.to_owned(), version_id: String::new() };
-        let before = after_prefix(prefix);
+        let first = if span.after.as_str() < prefix {
+            Place { key: prefix.to_owned(), version_id: String::new() }
+        } else {
+            Place { key: span.after.clone(), version_id: LAST_VERSION.to_owned() }
+        };
+        let (to, before) = (span.to.as_deref(), after_prefix(prefix));
+        let _share = self.share().await;
         let mut reader = self.pool.acquire().await?;
-        scan(&mut reader, &connection.bucket, after.unwrap_or(&first), before.as_deref(), rows_max).await
+        scan(&mut reader, &connection.bucket, after.unwrap_or(&first), to, before.as_deref(), rows_max).await
     }
 
     /// What is known of the bucket as a whole.
@@ -79,14 +85,31 @@ impl Catalog {
         hold(&mut transaction, connection, Hold::Shared).await
     }
 
-    /// When the last complete run of the connection began, on our clock.
+    /// Why the guard stopped the last run of the connection, if it did.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn guarded(&self, connection: &Connection) -> Result<Option<String>, sqlx::Error> {
+        let last: Option<Option<String>> = sqlx::query_scalar(
+            "select case when withheld > 0 then error end from catalog.reconciliations
+             where bucket = $1 and prefix = $2 and (status = 'complete' or withheld > 0)
+             order by run_id desc limit 1",
+        )
+        .bind(&connection.bucket)
+        .bind(&connection.prefix)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(last.flatten())
+    }
+
+    /// When the last run of the connection began, on our clock, that was complete or that the guard stopped.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
     pub async fn last_run(&self, connection: &Connection) -> Result<Option<OffsetDateTime>, sqlx::Error> {
         sqlx::query_scalar(
             "select max(started_at) from catalog.reconciliations
-             where bucket = $1 and prefix = $2 and status = 'complete'",
+             where bucket = $1 and prefix = $2 and (status = 'complete' or withheld > 0)",
         )
         .bind(&connection.bucket)
         .bind(&connection.prefix)

@@ -1,5 +1,6 @@
 //! `stocktake reconcile`: list buckets now.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -16,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::model::Drift;
 use crate::recheck;
-use crate::reconcile::{Summary, Trouble, run};
+use crate::reconcile::{Settings, Summary, Trouble, call_off, run};
 use crate::wiring::{self, Clients};
 
 /// The kinds of drift, in the order they are told.
@@ -42,11 +43,16 @@ pub(super) async fn reconcile(
     let chosen = choose(config, options)?;
     let shutdown = until_signalled()?;
     let catalog = super::catalog(config).await?;
-    let effect = if options.dry_run { Effect::Rehearse } else { Effect::Keep };
+    let settings = Settings {
+        effect: if options.dry_run { Effect::Rehearse } else { Effect::Keep },
+        concurrency: config.reconcile.concurrency,
+        max_removals: config.reconcile.max_removals,
+        allow_removals: options.allow_removals,
+    };
     let mut clients = Clients::default();
     let mut done = Vec::new();
     for (section, prefix) in chosen {
-        let result = one(config, &catalog, &mut clients, section, &prefix, effect, clock, &shutdown).await;
+        let result = one(config, &catalog, &mut clients, section, &prefix, &settings, clock, &shutdown).await;
         done.push(Done { bucket: section.name.clone(), prefix, result });
     }
     print(&match format {
@@ -91,14 +97,14 @@ async fn one(
     clients: &mut Clients,
     section: &config::Bucket,
     prefix: &str,
-    effect: Effect,
+    settings: &Settings,
     clock: Clock,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Summary> {
     let connection = wiring::connection(config, section);
-    let bucket = clients.bucket(section).await;
+    let bucket = Arc::new(clients.bucket(section).await);
     let name = &section.name;
-    if effect == Effect::Keep {
+    if settings.effect == Effect::Keep {
         // A name that S3 has never heard of is not to leave anything behind.
         bucket.versioning().await.map_err(Trouble::from).map_err(|trouble| describe(trouble, name))?;
         let room = catalog.connect(&connection, clock()).await;
@@ -112,12 +118,16 @@ async fn one(
             "bucket {name:?} has never been listed: there is nothing to compare it with",
         );
     }
-    let run = run(&bucket, catalog, &connection, prefix, effect, clock, shutdown).await;
+    let run = run(&bucket, catalog, &connection, prefix, settings, clock, shutdown).await;
+    if matches!(run, Err(Trouble::Stopped)) {
+        let called_off = call_off(catalog, &connection, prefix, "the command was interrupted", clock).await;
+        called_off.context("note that the run was stopped")?;
+    }
     let mut summary = run.map_err(|trouble| describe(trouble, name))?;
     if let Some(run_id) = summary.run_id {
         // A run close to another, or to events, leaves doubts that a daemon would settle. There may be none.
         let patience = connection.terms.margin * 4 + DOUBT_PATIENCE;
-        let left = recheck::settle_all(&bucket, catalog, &connection, patience, clock, shutdown).await;
+        let left = recheck::settle_all(&*bucket, catalog, &connection, patience, clock, shutdown).await;
         summary.doubts = left.with_context(|| format!("settle the doubts in bucket {name:?}"))?;
         summary.drift = catalog.drift_of_run(run_id).await.context("read the drift of the run")?;
     }

@@ -78,8 +78,15 @@ pub(super) const INGEST: Section = table(
 pub(super) const MERGE: Section = table("merge", &[preset("margin", "5s")]);
 pub(super) const RECHECK: Section =
     table("recheck", &[preset("delay", "3s"), preset("concurrency", "8"), preset("limit", "10000")]);
-pub(super) const RECONCILE: Section =
-    table("reconcile", &[preset("backlog_wait", "1h"), preset("backlog_age", "5m")]);
+pub(super) const RECONCILE: Section = table(
+    "reconcile",
+    &[
+        preset("concurrency", "16"),
+        preset("max_removals", "20"),
+        preset("backlog_wait", "1h"),
+        preset("backlog_age", "5m"),
+    ],
+);
 pub(super) const SHUTDOWN: Section = table("shutdown", &[preset("grace", "20s")]);
 pub(super) const QUEUE: Section = list(
     "queue",

@@ -20,6 +20,8 @@ const BYTES_IN_HAND_MAX: usize = 1 << 30;
 /// S3 refuses requests that are signed further off than this, so no clock of its own can be.
 const MARGIN_MAX: Duration = Duration::from_secs(15 * 60);
 const RECHECKS_AT_ONCE_MAX: usize = 64;
+/// Each has a page and some thousand rows in memory.
+const RANGES_AT_ONCE_MAX: usize = 256;
 const RECHECK_LIMIT_MAX: usize = 10_000_000;
 /// The whole exit has 25 s, and what follows the grace needs one of them.
 const GRACE_MAX: Duration = Duration::from_secs(24);
@@ -146,9 +148,14 @@ impl Recheck {
     }
 }
 
-/// When a scheduled run begins.
+/// How buckets are listed, and when a scheduled run begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reconcile {
+    /// How many parts of one bucket are listed at once, 16.
+    pub concurrency: usize,
+    /// How many percent of its versions one run may remove, 20, beyond the first 1,000. A run that would
+    /// remove more is stopped before it removes any.
+    pub max_removals: u8,
     /// How long a run that is due waits for the queues to be worked off, 1 h: each event from
     /// before the run that is read after it is a doubt.
     pub backlog_wait: Duration,
@@ -159,6 +166,8 @@ pub struct Reconcile {
 impl Reconcile {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         Self {
+            concurrency: section.number("concurrency", 1..=RANGES_AT_ONCE_MAX),
+            max_removals: section.number("max_removals", 0..=100),
             backlog_wait: section.duration("backlog_wait", Duration::ZERO..=24 * HOUR),
             backlog_age: section.duration("backlog_age", SECOND..=24 * HOUR),
         }

@@ -65,6 +65,12 @@ impl<T> Side<T> {
         self.waiting.push_back((key, item));
         Ok(())
     }
+
+    fn cut(&mut self, to: &str) {
+        let within = self.waiting.partition_point(|(key, _)| key.as_str() <= to);
+        self.is_ended |= within < self.waiting.len();
+        self.waiting.truncate(within);
+    }
 }
 
 impl<L, R> Default for Join<L, R> {
@@ -74,6 +80,21 @@ impl<L, R> Default for Join<L, R> {
 }
 
 impl<L, R> Join<L, R> {
+    /// A join of keys after `after`.
+    pub fn after(after: &str) -> Self {
+        let mut join = Self::default();
+        for last in [&mut join.listed.last, &mut join.held.last] {
+            *last = (!after.is_empty()).then(|| after.to_owned());
+        }
+        join
+    }
+
+    /// Forgets what waits beyond `to`: somebody else's keys from now on.
+    pub fn cut(&mut self, to: &str) {
+        self.listed.cut(to);
+        self.held.cut(to);
+    }
+
     /// The next key of the listing.
     ///
     /// # Errors

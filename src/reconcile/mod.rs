@@ -1,66 +1,49 @@
 //! Runs: a listing beside the catalog's rows, and what differs put right.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Bucket;
-use crate::catalog::{Catalog, Connection, Counts, Effect, Run};
+use crate::catalog::{Catalog, Connection, Counts, Effect, Ending, Repaired, Run};
 use crate::chain::chain;
 use crate::clock::Clock;
-use crate::fault::Fault;
-use crate::model::{Drift, Unsorted, Window};
+use crate::metrics;
+use crate::model::{Drift, Span, partition, quantiles};
 
 mod pages;
 mod schedule;
 mod sweep;
+mod team;
+mod trouble;
 
 pub use schedule::{Keeper, Schedule};
-use sweep::{Swept, sweep};
+use team::Team;
+pub use trouble::Trouble;
 
-/// Why a run did not end well. What it repaired before stays repaired.
-#[derive(Debug, thiserror::Error)]
-pub enum Trouble {
-    /// Another run of this connection is under way.
-    #[error("another run of {bucket:?} below {prefix:?} is under way")]
-    Busy {
-        /// The bucket.
-        bucket: String,
-        /// The connection's prefix.
-        prefix: String,
-    },
-    /// A page could not be listed.
-    #[error(transparent)]
-    S3(#[from] Fault),
-    /// Rows could not be read or written.
-    #[error("{0} of {1:?}")]
-    Postgres(&'static str, String, #[source] sqlx::Error),
-    /// The store does not list in byte order.
-    #[error("list versions of {0:?}")]
-    Unsorted(String, #[source] Unsorted),
-    /// The daemon is going down.
-    #[error("the daemon was told to stop")]
-    Stopped,
+/// How many parts a run begins with for each range in flight, so that a short one ends nothing.
+const PARTS_A_RANGE: usize = 4;
+/// How many rows make a part worth a request of its own.
+const ROWS_A_PART: f64 = 10_000.0;
+
+/// How a run goes about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Whether it repairs, or only tells what it would.
+    pub effect: Effect,
+    /// How many ranges of the run this process has in flight.
+    pub concurrency: usize,
+    /// How many percent of the catalog's versions it may remove.
+    pub max_removals: u8,
+    /// Whether it may remove however many it finds gone.
+    pub allow_removals: bool,
 }
 
-impl Trouble {
-    /// What is wrong, in words that stay the same while it does: the log also has the id of each request.
-    pub fn message(&self) -> String {
-        match self {
-            Self::S3(fault) => fault.to_string(),
-            other => chain(other),
-        }
-    }
-
-    /// What an operator can do about it.
-    pub fn remedy(&self) -> &str {
-        match self {
-            Self::S3(fault) => &fault.remedy,
-            Self::Busy { .. } => "wait for it to end",
-            Self::Postgres(..) => "see that Postgres runs, and what its log says",
-            Self::Unsorted(..) => "reconcile only stores that list in the byte order of keys, as S3 does",
-            Self::Stopped => "start it again",
-        }
+impl Default for Settings {
+    fn default() -> Self {
+        Self { effect: Effect::Keep, concurrency: 16, max_removals: 20, allow_removals: false }
     }
 }
 
@@ -83,105 +66,178 @@ pub struct Summary {
 /// right; a rehearsal only tells what it would have done. A run over all of the connection makes
 /// its window the watermark.
 ///
+/// If such a run is under way, here or elsewhere or given up by a process that died, this joins it,
+/// and the summary is of all of it. Told to stop, it leaves the run as it is, for the next to go on.
+///
 /// # Errors
-/// See [`Trouble`]. The ledger says the same.
+/// See [`Trouble`]. If the run is over with it, the ledger says the same.
 pub async fn run<B: Bucket>(
+    bucket: &Arc<B>,
+    catalog: &Catalog,
+    connection: &Connection,
+    prefix: &str,
+    settings: &Settings,
+    clock: Clock,
+    shutdown: &CancellationToken,
+) -> Result<Summary, Trouble> {
+    let max_removals = settings.max_removals;
+    let team =
+        |run| Arc::new(Team::new(bucket, catalog, connection, prefix, run, max_removals, clock, shutdown));
+    let concurrency = settings.concurrency;
+    if settings.effect == Effect::Rehearse {
+        let spans = spans(catalog, connection, prefix, concurrency).await?;
+        let swept = team(None).rehearse(spans, concurrency).await?;
+        let (counts, drift, doubts) = (swept.counts, swept.drift, swept.doubts);
+        return Ok(Summary { run_id: None, counts, drift, doubts, purged: 0 });
+    }
+    let run = join_or_start(&**bucket, catalog, connection, prefix, concurrency, clock).await?;
+    if settings.allow_removals {
+        let allowed = catalog.allow_removals(&run).await;
+        allowed.map_err(postgres(connection, "allow removals"))?;
+    }
+    let listed = team(Some(run.clone())).list(concurrency).await;
+    if let Some(trouble) = listed.as_ref().err().filter(|trouble| trouble.is_final()) {
+        let (ending, why) = (Ending::Failed, chain(trouble));
+        let ended = catalog.end_run(&connection.bucket, &run, ending, &why, None, clock()).await;
+        if let Err(error) = ended {
+            tracing::warn!(%error, run_id = run.run_id, "note that a run failed");
+        }
+    }
+    listed?;
+    finish(catalog, connection, &run, max_removals, clock, shutdown).await
+}
+
+/// Ends a run as stopped that this process leaves unfinished, unless another is at work on it. Without
+/// this the run is gone on with, by any daemon that keeps the bucket.
+///
+/// # Errors
+/// When Postgres is away or refuses.
+pub async fn call_off(
+    catalog: &Catalog,
+    connection: &Connection,
+    prefix: &str,
+    why: &str,
+    clock: Clock,
+) -> Result<(), sqlx::Error> {
+    let Some(run) = catalog.open_run(connection, prefix).await? else { return Ok(()) };
+    let idle = Some(Duration::ZERO);
+    catalog.end_run(&connection.bucket, &run, Ending::Stopped, why, idle, clock()).await.map(drop)
+}
+
+async fn join_or_start<B: Bucket>(
     bucket: &B,
     catalog: &Catalog,
     connection: &Connection,
     prefix: &str,
-    effect: Effect,
+    concurrency: usize,
     clock: Clock,
-    shutdown: &CancellationToken,
-) -> Result<Summary, Trouble> {
-    let postgres =
-        |action: &'static str| move |error| Trouble::Postgres(action, connection.bucket.clone(), error);
-    let (versioning, start) = bucket.versioning().await?;
-    if effect == Effect::Rehearse {
-        let swept = sweep(bucket, catalog, connection, prefix, None, start, clock, shutdown).await?;
-        return Ok(summary(None, swept, 0));
-    }
-    tracing::info!(bucket = connection.bucket, prefix, %versioning, "run starts");
-    let run = catalog
-        .start_run(connection, prefix, start.from, clock())
-        .await
-        .map_err(postgres("start a run"))?
-        .ok_or_else(|| Trouble::Busy {
-            bucket: connection.bucket.clone(),
-            prefix: connection.prefix.clone(),
-        })?;
-    match sweep_and_complete(bucket, catalog, connection, &run, start, clock, shutdown).await {
-        Ok(summary) => Ok(summary),
-        Err(trouble) => {
-            let is_stopped = matches!(trouble, Trouble::Stopped);
-            if let Err(error) =
-                catalog.fail_run(connection, &run, is_stopped, &chain(&trouble), clock()).await
-            {
-                tracing::warn!(%error, run_id = run.run_id, "note that a run failed");
-            }
-            Err(trouble)
+) -> Result<Run, Trouble> {
+    loop {
+        let open = catalog.open_run(connection, prefix).await;
+        if let Some(run) = open.map_err(postgres(connection, "look for a run"))? {
+            tracing::info!(bucket = connection.bucket, prefix, run_id = run.run_id, "run goes on");
+            return Ok(run);
+        }
+        let (versioning, start) = bucket.versioning().await?;
+        let spans = spans(catalog, connection, prefix, concurrency).await?;
+        let (ranges, started) = (spans.len(), start.from);
+        let run = catalog.start_run(connection, prefix, &spans, started, clock()).await;
+        // None if somebody else was faster.
+        if let Some(run) = run.map_err(postgres(connection, "start a run"))? {
+            let (bucket, run_id) = (&connection.bucket, run.run_id);
+            tracing::info!(bucket, prefix, run_id, %versioning, ranges, "run starts");
+            return Ok(run);
         }
     }
 }
 
-async fn sweep_and_complete<B: Bucket>(
-    bucket: &B,
+/// The parts a run begins with. Where the catalog has few rows it is one; it is cut on the way, if
+/// the bucket turns out to have many.
+async fn spans(
+    catalog: &Catalog,
+    connection: &Connection,
+    prefix: &str,
+    concurrency: usize,
+) -> Result<Vec<Span>, Trouble> {
+    let sample = catalog.sample_keys(connection, prefix).await;
+    let (keys, rows) = sample.map_err(postgres(connection, "sample the keys"))?;
+    let parts = (concurrency * PARTS_A_RANGE).min((rows / ROWS_A_PART) as usize).max(1);
+    Ok(partition(quantiles(keys, parts)))
+}
+
+/// What follows when all is listed: removals, if they are not too many, and the new watermark.
+async fn finish(
     catalog: &Catalog,
     connection: &Connection,
     run: &Run,
-    start: Window,
+    max_removals: u8,
     clock: Clock,
     shutdown: &CancellationToken,
 ) -> Result<Summary, Trouble> {
-    let postgres =
-        |action: &'static str| move |error| Trouble::Postgres(action, connection.bucket.clone(), error);
-    let swept = sweep(bucket, catalog, connection, &run.prefix, Some(run), start, clock, shutdown).await?;
-    let window = Window { from: run.started, to: swept.window.to };
-    catalog.note_progress(run, swept.counts).await.map_err(postgres("note the progress of a run"))?;
-    catalog.complete_run(connection, run, window, clock()).await.map_err(postgres("complete a run"))?;
-    let is_whole = run.prefix == connection.prefix;
-    let purged = if is_whole {
-        catalog.purge_tombstones(connection, window.from).await.map_err(postgres("purge tombstones"))?
-    } else {
-        0
+    let judged = catalog.judge_removals(connection, run, max_removals, true, clock()).await;
+    judged.map_err(postgres(connection, "judge what to remove"))?;
+    let is_ours = loop {
+        if shutdown.is_cancelled() {
+            return Err(Trouble::Stopped);
+        }
+        let applied = catalog.apply_withheld(connection, run, clock()).await;
+        if let Some(repaired) = applied.map_err(postgres(connection, "remove what is gone"))? {
+            count(&repaired);
+            continue;
+        }
+        let is_ours = catalog.complete_run(connection, run, clock()).await;
+        if is_ours.map_err(postgres(connection, "complete a run"))? {
+            break true;
+        }
+        let end = catalog.end_of_run(run).await.map_err(postgres(connection, "read the end of a run"))?;
+        let (bucket, prefix) = (&connection.bucket, &run.prefix);
+        match (end.0.as_str(), end.1, end.2) {
+            ("complete", ..) => break false,
+            // Another process died while it removed some of them.
+            ("running", ..) => {}
+            (_, why, true) => {
+                let (is_whole, why) = (*prefix == connection.prefix, why.unwrap_or_default());
+                return Err(Trouble::guarded(bucket, prefix, is_whole, why));
+            }
+            (status, why, false) => {
+                let why = why.map_or(status.to_owned(), |why| format!("{status}, {why}"));
+                return Err(Trouble::Ended { bucket: bucket.clone(), prefix: prefix.clone(), why });
+            }
+        }
     };
-    let summary = summary(Some(run.run_id), swept, purged);
-    tracing::info!(
-        bucket = connection.bucket,
-        prefix = run.prefix,
-        run_id = run.run_id,
-        keys = summary.counts.keys,
-        versions = summary.counts.versions,
-        drift = summary.drift.values().sum::<i64>(),
-        doubts = summary.doubts,
-        purged,
-        "run complete"
-    );
-    Ok(summary)
-}
-
-fn summary(run_id: Option<i64>, swept: Swept, purged: u64) -> Summary {
-    Summary { run_id, counts: swept.counts, drift: swept.drift, doubts: swept.doubts, purged }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fault::Kind;
-
-    #[test]
-    fn the_same_trouble_again_is_no_news() {
-        let attempt = |request: &str| {
-            Trouble::from(Fault {
-                action: "list".to_owned(),
-                kind: Kind::Denied,
-                answer: "AccessDenied".to_owned(),
-                remedy: "allow it".to_owned(),
-                source: Some(request.into()),
-            })
-        };
-        assert_eq!(attempt("request id 1").message(), "list: AccessDenied");
-        assert_eq!(attempt("request id 2").message(), attempt("request id 1").message());
-        assert_eq!(chain(&attempt("request id 2")), "list: AccessDenied: request id 2");
+    let mut purged = 0;
+    if is_ours && run.prefix == connection.prefix {
+        let purge = catalog.purge_tombstones(connection, run.started).await;
+        purged = purge.map_err(postgres(connection, "purge tombstones"))?;
     }
+    let found = catalog.counts_of_run(run.run_id).await;
+    let (counts, doubts) = found.map_err(postgres(connection, "read what a run found"))?;
+    let drift = catalog.drift_of_run(run.run_id).await;
+    let drift = drift.map_err(postgres(connection, "read the drift of a run"))?;
+    let doubts = usize::try_from(doubts).unwrap_or_default();
+    if is_ours {
+        tracing::info!(
+            bucket = connection.bucket,
+            prefix = run.prefix,
+            run_id = run.run_id,
+            keys = counts.keys,
+            versions = counts.versions,
+            drift = drift.values().sum::<i64>(),
+            doubts,
+            purged,
+            "run complete"
+        );
+    }
+    Ok(Summary { run_id: Some(run.run_id), counts, drift, doubts, purged })
+}
+
+/// Counts what a run put right.
+fn count(repaired: &Repaired) {
+    for (kind, count) in repaired.counts() {
+        metrics::drift(kind.as_str()).increment(count.unsigned_abs());
+    }
+}
+
+fn postgres(connection: &Connection, action: &'static str) -> impl Fn(sqlx::Error) -> Trouble {
+    move |error| Trouble::Postgres(action, connection.bucket.clone(), error)
 }

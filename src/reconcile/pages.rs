@@ -2,35 +2,49 @@
 
 use crate::bucket::{Bucket, Cursor, Page};
 use crate::fault::Fault;
-use crate::model::{Listed, Window};
+use crate::model::{Listed, Span, Unsorted, Window, shared};
 
 /// All entries of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ListedKey {
     /// Versions and markers, newest first.
     pub(super) entries: Vec<Listed>,
-    /// When they were true: spans the pages they came on.
+    /// When they were true, and all there was of the key: spans the pages they came on, and the one
+    /// that shows that no more come.
     pub(super) window: Window,
     /// The window of the page the key began on, which also shows that no key stands between
     /// this one and the one before it.
     pub(super) opened: Window,
 }
 
-/// A listing read page by page. A key that ends a page may go on with the next one and is held
+/// A span of keys read page by page. A key that ends a page may go on with the next one and is held
 /// back until that is known.
 pub(super) struct Pages<'a, B> {
     bucket: &'a B,
     prefix: &'a str,
+    /// What is listed: its beginning stays, its end may come nearer.
+    pub(super) span: Span,
     after: Option<Cursor>,
     open: Option<(String, ListedKey)>,
     is_ended: bool,
+    /// The last key of the last page, and how many characters all of its keys have in common.
+    pub(super) place: Option<(String, usize)>,
     /// The window of the last page read: of all keys after the last one listed, too.
-    pub(super) window: Window,
+    pub(super) window: Option<Window>,
+}
+
+/// A page that could not be read, or makes no sense.
+pub(super) enum Broken {
+    Fault(Fault),
+    Unsorted(Unsorted),
 }
 
 impl<'a, B: Bucket> Pages<'a, B> {
-    pub(super) const fn new(bucket: &'a B, prefix: &'a str, start: Window) -> Self {
-        Self { bucket, prefix, after: None, open: None, is_ended: false, window: start }
+    pub(super) fn new(bucket: &'a B, prefix: &'a str, span: Span) -> Self {
+        // A listing begins after a whole key, never before one: so do spans.
+        let after = (span.after.as_str() >= prefix && !span.after.is_empty())
+            .then(|| Cursor { key: span.after.clone(), version: None });
+        Self { bucket, prefix, span, after, open: None, is_ended: false, place: None, window: None }
     }
 
     /// Whether the last page was read.
@@ -39,33 +53,57 @@ impl<'a, B: Bucket> Pages<'a, B> {
     }
 
     /// Reads a page and gives the keys that are whole now.
-    pub(super) async fn next(&mut self) -> Result<Vec<(String, ListedKey)>, Fault> {
-        let page = self.bucket.list(self.prefix, self.after.as_ref()).await?;
+    pub(super) async fn next(&mut self) -> Result<Vec<(String, ListedKey)>, Broken> {
+        let page = self.bucket.list(self.prefix, self.after.as_ref()).await.map_err(Broken::Fault)?;
+        check_order(&page).map_err(Broken::Unsorted)?;
         Ok(self.take(page))
     }
 
     fn take(&mut self, page: Page) -> Vec<(String, ListedKey)> {
         let window = page.window;
         let mut whole: Vec<(String, ListedKey)> = Vec::new();
+        if let Some((_, listed)) = &mut self.open {
+            listed.window = listed.window.span(window);
+        }
+        self.place = page
+            .entries
+            .first()
+            .zip(page.entries.last())
+            .map(|((first, _), (last, _))| (last.clone(), shared(first, last)));
+        let is_past_end = page.entries.last().is_some_and(|(key, _)| self.span.is_before(key));
+        let ours = page.entries.into_iter().take_while(|(key, _)| !self.span.is_before(key));
         // No text in Postgres holds a NUL, so no row could.
-        for (key, entry) in page.entries.into_iter().filter(|(key, _)| !key.contains('\0')) {
+        for (key, entry) in ours.filter(|(key, _)| !key.contains('\0')) {
             match &mut self.open {
-                Some((open, listed)) if *open == key => {
-                    listed.entries.push(entry);
-                    listed.window = listed.window.span(window);
-                }
+                Some((open, listed)) if *open == key => listed.entries.push(entry),
                 open => {
                     let listed = ListedKey { entries: vec![entry], window, opened: window };
                     whole.extend(open.replace((key, listed)));
                 }
             }
         }
-        self.window = window;
+        self.window = Some(window);
         self.after = page.next;
-        self.is_ended = self.after.is_none();
+        let leads_past_end = |next: &Cursor| {
+            let to = self.span.to.as_deref();
+            self.span.is_before(&next.key) || (next.version.is_none() && to == Some(next.key.as_str()))
+        };
+        self.is_ended = is_past_end || self.after.as_ref().is_none_or(leads_past_end);
         if self.is_ended {
             whole.extend(self.open.take());
         }
         whole
     }
+}
+
+/// The end of a span hides what a page shows beyond it, which may be what proves it unsorted.
+fn check_order(page: &Page) -> Result<(), Unsorted> {
+    for pair in page.entries.windows(2) {
+        if let [(after, _), (key, _)] = pair
+            && key < after
+        {
+            return Err(Unsorted { key: key.clone(), after: after.clone() });
+        }
+    }
+    Ok(())
 }

@@ -7,9 +7,9 @@ use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::{Trouble, run};
+use super::{Settings, Trouble, run};
 use crate::bucket::Bucket;
-use crate::catalog::{Catalog, Connection, Effect};
+use crate::catalog::{Catalog, Connection};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::fault::{Fault, Kind};
@@ -25,6 +25,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(600);
 /// The least time between runs that start because too many keys are in doubt: a busy bucket raises
 /// doubts while a run goes on, and must not be listed without end for it.
 const FLOOD_EVERY: Duration = Duration::from_secs(3600);
+/// How long a run may lie about before it is given up: what is listed of it is from another day, and
+/// claims reckon with a listing that may have passed their key already.
+const FORSAKEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// How often a run that waits for the backlog looks whether it is gone.
 const BACKLOG_POLL: Duration = Duration::from_secs(5);
 
@@ -57,6 +60,8 @@ pub struct Keeper<B> {
     pub schedule: Schedule,
     /// How old the messages are that are being received.
     pub backlog: Backlog,
+    /// How.
+    pub settings: Settings,
     /// A run takes one, so that only so many go on at once.
     pub turns: Arc<Semaphore>,
     /// Where trouble is told.
@@ -78,7 +83,11 @@ impl<B: Bucket> Keeper<B> {
                     rest
                 }
                 Err(Trouble::Stopped) => return,
-                Err(Trouble::Busy { .. }) => LOOK_EVERY,
+                Err(Trouble::Ended { .. }) => LOOK_EVERY,
+                Err(trouble @ Trouble::Guarded { .. }) => {
+                    self.tell(trouble);
+                    LOOK_EVERY
+                }
                 Err(trouble) => {
                     let rest = pause.min(longest_pause(&trouble));
                     self.tell(trouble);
@@ -95,7 +104,8 @@ impl<B: Bucket> Keeper<B> {
         let Self { bucket, catalog, connection, .. } = self;
         let postgres =
             |action: &'static str| move |error| Trouble::Postgres(action, connection.bucket.clone(), error);
-        catalog.bury_dead_run(connection, (self.clock)()).await.map_err(postgres("end a dead run"))?;
+        let given_up = catalog.end_forsaken_runs(FORSAKEN_AFTER, (self.clock)()).await;
+        given_up.map_err(postgres("give runs up"))?;
         let look = async {
             let region = bucket.region().await?;
             self.insist_on_region(&region)?;
@@ -106,22 +116,35 @@ impl<B: Bucket> Keeper<B> {
             .describe(connection, &region, versioning)
             .await
             .map_err(postgres("describe the connection"))?;
+        let open = catalog.open_runs(connection).await.map_err(postgres("look for runs"))?;
+        for started in open {
+            self.take_turn(&started.prefix, shutdown).await?;
+        }
         let last = catalog.last_run(connection).await.map_err(postgres("read the last run"))?;
         let rest = until_due(last, self.schedule.every, (self.clock)());
         let limit = self.schedule.recheck_limit;
         let doubts = catalog.count_rechecks(connection, limit).await.map_err(postgres("count the doubts"))?;
         let is_flooded = doubts > limit && until_due(last, FLOOD_EVERY, (self.clock)()).is_zero();
         if !rest.is_zero() && !is_flooded {
-            return Ok(rest.min(LOOK_EVERY));
+            // It stays a problem until a run is complete.
+            let guarded = catalog.guarded(connection).await.map_err(postgres("read the last run"))?;
+            let told = |why| Trouble::guarded(&connection.bucket, &connection.prefix, true, why);
+            return guarded.map_or(Ok(rest.min(LOOK_EVERY)), |why| Err(told(why)));
         }
         if last.is_some() {
             self.wait_for_backlog(shutdown).await;
         }
-        let turn = self.turns.acquire();
-        let _turn = shutdown.run_until_cancelled(turn).await.ok_or(Trouble::Stopped)?;
-        run(&**bucket, catalog, connection, &connection.prefix, Effect::Keep, self.clock, shutdown).await?;
+        self.take_turn(&connection.prefix, shutdown).await?;
         let last = catalog.last_run(connection).await.map_err(postgres("read the last run"))?;
         Ok(until_due(last, self.schedule.every, (self.clock)()).min(LOOK_EVERY))
+    }
+
+    /// Runs, or joins a run, when it is our turn.
+    async fn take_turn(&self, prefix: &str, shutdown: &CancellationToken) -> Result<(), Trouble> {
+        let Self { bucket, catalog, connection, settings, .. } = self;
+        let turn = self.turns.acquire();
+        let _turn = shutdown.run_until_cancelled(turn).await.ok_or(Trouble::Stopped)?;
+        run(bucket, catalog, connection, prefix, settings, self.clock, shutdown).await.map(drop)
     }
 
     fn insist_on_region(&self, found: &str) -> Result<(), Fault> {

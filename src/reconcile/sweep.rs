@@ -1,146 +1,224 @@
-//! One pass over the keys of a prefix, in constant memory: a merge join of pages and rows.
+//! One pass over a range of keys, in constant memory: a merge join of pages and rows.
 
 use std::collections::BTreeMap;
 
-use tokio_util::sync::CancellationToken;
-
 use super::Trouble;
-use super::pages::{ListedKey, Pages};
+use super::pages::{Broken, ListedKey, Pages};
+use super::team::Team;
 use crate::bucket::Bucket;
-use crate::catalog::{Catalog, Connection, Counts, Effect, Place, Run, Sighting};
-use crate::clock::Clock;
+use crate::catalog::{Counts, Place, Progress, Range, Sighting};
 use crate::metrics;
-use crate::model::{Drift, Glance, Horizon, Join, Pair, Stack, Step, Window};
+use crate::model::{Drift, Glance, Horizon, Join, Pair, Span, Stack, Step, Window, after_prefix, middle};
 
 /// Rows read at a time.
-const ROWS_MAX: i64 = 5_000;
+const ROWS_MAX: i64 = 2_000;
 /// Keys repaired in one transaction.
 const REPAIRS_MAX: usize = 500;
-/// Pages between two notes of how far a run has come.
-const PAGES_A_NOTE: u32 = 20;
+/// Pages after which progress is saved at the latest: what a death costs.
+const PAGES_A_SAVE: u32 = 10;
 
-/// What a sweep found.
-pub(super) struct Swept {
-    pub(super) counts: Counts,
-    pub(super) drift: BTreeMap<Drift, i64>,
-    pub(super) doubts: usize,
-    /// From the sweep's start to its last page.
-    pub(super) window: Window,
+/// What was found since the last time that was saved.
+#[derive(Default)]
+struct Unsaved {
+    different: Vec<Sighting>,
+    counts: Counts,
+    pages: u32,
 }
 
-/// Sweeps all keys below `prefix`. Without a run it is a rehearsal: nothing is written.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each is one of the things a sweep needs, and none belong together"
-)]
-pub(super) async fn sweep<B: Bucket>(
-    bucket: &B,
-    catalog: &Catalog,
-    connection: &Connection,
-    prefix: &str,
-    run: Option<&Run>,
-    start: Window,
-    clock: Clock,
-    shutdown: &CancellationToken,
-) -> Result<Swept, Trouble> {
-    let postgres =
-        |action: &'static str| move |error| Trouble::Postgres(action, connection.bucket.clone(), error);
-    let horizon = catalog.horizon(connection).await.map_err(postgres("read the horizon"))?;
-    let mut pages = Pages::new(bucket, prefix, start);
-    let mut join: Join<ListedKey, Stack> = Join::default();
-    let mut place: Option<Place> = None;
-    let mut swept = Swept { counts: Counts::default(), drift: BTreeMap::new(), doubts: 0, window: start };
-    let mut different: Vec<Sighting> = Vec::new();
-    let mut pages_read = 0;
-    loop {
-        match join.step() {
-            Step::NeedListed => {
-                let page = shutdown.run_until_cancelled(pages.next()).await.ok_or(Trouble::Stopped)??;
-                swept.count(&page);
-                for (key, listed) in page {
-                    join.push_listed(key, listed)
-                        .map_err(|unsorted| Trouble::Unsorted(connection.bucket.clone(), unsorted))?;
+/// A range on the way through it.
+pub(super) struct Sweep<'a, B> {
+    team: &'a Team<B>,
+    /// None in a rehearsal, which saves nothing.
+    range: Option<Range>,
+    horizon: Horizon,
+    pages: Pages<'a, B>,
+    join: Join<ListedKey, Stack>,
+    place: Option<Place>,
+    /// All keys up to here are judged.
+    position: String,
+    unsaved: Unsaved,
+    /// Pages listed since the range was taken or cut. Without one, a cut could be for nothing.
+    is_long: bool,
+    drift: BTreeMap<Drift, i64>,
+    doubts: usize,
+    counts: Counts,
+}
+
+/// What a rehearsal found in a span.
+#[derive(Default)]
+pub(super) struct Swept {
+    pub(super) drift: BTreeMap<Drift, i64>,
+    pub(super) doubts: usize,
+    pub(super) counts: Counts,
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    Ours,
+    Lost,
+}
+
+impl<'a, B: Bucket> Sweep<'a, B> {
+    /// Goes through a range until it is done, or lost to somebody else, which is no trouble.
+    pub(super) async fn of_range(team: &'a Team<B>, range: Range) -> Result<(), Trouble> {
+        let span = range.span.clone();
+        Self::new(team, Some(range), span).await?.go().await.map(drop)
+    }
+
+    /// Goes through a span, and tells what it would repair.
+    pub(super) async fn rehearse(team: &'a Team<B>, span: Span) -> Result<Swept, Trouble> {
+        let mut sweep = Self::new(team, None, span).await?;
+        sweep.go().await?;
+        Ok(Swept { drift: sweep.drift, doubts: sweep.doubts, counts: sweep.counts })
+    }
+
+    async fn new(team: &'a Team<B>, range: Option<Range>, span: Span) -> Result<Self, Trouble> {
+        let horizon = team.catalog.horizon(&team.connection).await;
+        Ok(Self {
+            horizon: horizon.map_err(team.postgres("read the horizon"))?,
+            join: Join::after(&span.after),
+            position: span.after.clone(),
+            pages: Pages::new(&*team.bucket, &team.prefix, span),
+            team,
+            range,
+            place: None,
+            unsaved: Unsaved::default(),
+            is_long: false,
+            drift: BTreeMap::new(),
+            doubts: 0,
+            counts: Counts::default(),
+        })
+    }
+
+    async fn go(&mut self) -> Result<Hold, Trouble> {
+        loop {
+            match self.join.step() {
+                Step::NeedListed => {
+                    let is_asked = self.team.is_hungry() && self.is_long;
+                    if self.unsaved.pages >= PAGES_A_SAVE || is_asked {
+                        if self.save(false).await? == Hold::Lost {
+                            return Ok(Hold::Lost);
+                        }
+                    }
+                    self.read_page().await?;
                 }
-                if pages.is_ended() {
-                    join.end_listed();
+                Step::NeedHeld => self.read_rows().await?,
+                Step::Pair(pair) => {
+                    self.judge(pair);
+                    if self.unsaved.different.len() >= REPAIRS_MAX && self.save(false).await? == Hold::Lost {
+                        return Ok(Hold::Lost);
+                    }
                 }
-                pages_read += 1;
-                if let Some(run) = run.filter(|_| pages_read % PAGES_A_NOTE == 0) {
-                    catalog.note_progress(run, swept.counts).await.map_err(postgres("note progress"))?;
-                }
+                Step::Done => return self.save(true).await,
             }
-            Step::NeedHeld => {
-                let held = catalog
-                    .scan(connection, prefix, place.as_ref(), ROWS_MAX)
-                    .await
-                    .map_err(postgres("read the rows"))?;
-                for (key, stack) in held.stacks {
-                    join.push_held(key, stack)
-                        .map_err(|unsorted| Trouble::Unsorted("the catalog".to_owned(), unsorted))?;
-                }
-                if held.next.is_none() {
-                    join.end_held();
-                }
-                place = held.next;
-            }
-            Step::Pair(pair) => {
-                let absence = join.next_listed().map_or(pages.window, |next| next.opened);
-                different.extend(difference(pair, absence, &horizon));
-                if different.len() >= REPAIRS_MAX {
-                    swept.repair(catalog, connection, run, &mut different, clock).await?;
-                }
-            }
-            Step::Done => break,
         }
     }
-    swept.repair(catalog, connection, run, &mut different, clock).await?;
-    swept.window.to = swept.window.to.max(pages.window.to);
-    Ok(swept)
+
+    async fn read_page(&mut self) -> Result<(), Trouble> {
+        let Self { team, pages, join, .. } = self;
+        let page = team.stop.run_until_cancelled(pages.next()).await.ok_or(Trouble::Stopped)?;
+        let unsorted = |unsorted| Trouble::Unsorted(team.connection.bucket.clone(), unsorted);
+        let page = page.map_err(|broken| match broken {
+            Broken::Fault(fault) => Trouble::S3(fault),
+            Broken::Unsorted(reason) => unsorted(reason),
+        })?;
+        metrics::reconcile_keys().increment(page.len() as u64);
+        for (key, listed) in page {
+            join.push_listed(key, listed).map_err(unsorted)?;
+        }
+        if pages.is_ended() {
+            join.end_listed();
+        }
+        self.unsaved.pages += 1;
+        self.is_long = true;
+        Ok(())
+    }
+
+    async fn read_rows(&mut self) -> Result<(), Trouble> {
+        let Self { team, pages, join, place, .. } = self;
+        let held = team
+            .catalog
+            .scan(&team.connection, &team.prefix, &pages.span, place.as_ref(), ROWS_MAX)
+            .await
+            .map_err(team.postgres("read the rows"))?;
+        for (key, stack) in held.stacks {
+            join.push_held(key, stack)
+                .map_err(|unsorted| Trouble::Unsorted("the catalog".to_owned(), unsorted))?;
+        }
+        if held.next.is_none() {
+            join.end_held();
+        }
+        self.place = held.next;
+        Ok(())
+    }
+
+    fn judge(&mut self, pair: Pair<ListedKey, Stack>) {
+        let unsaved = &mut self.unsaved;
+        self.position.clone_from(&pair.key);
+        if let Some(listed) = &pair.listed {
+            unsaved.counts.keys += 1;
+            unsaved.counts.versions += i64::try_from(listed.entries.len()).unwrap_or(i64::MAX);
+        }
+        let absence = self.join.next_listed().map(|next| next.opened).or(self.pages.window);
+        unsaved.different.extend(difference(pair, absence, &self.horizon));
+    }
+
+    /// Repairs what differs and notes how far we are, in one transaction; gives a part of the range
+    /// away, if somebody wants one.
+    async fn save(&mut self, is_done: bool) -> Result<Hold, Trouble> {
+        let unsaved = std::mem::take(&mut self.unsaved);
+        let Self { team, range, pages, .. } = self;
+        self.counts.keys += unsaved.counts.keys;
+        self.counts.versions += unsaved.counts.versions;
+        let now = (team.clock)();
+        let Some(range) = range else {
+            let repaired = team.catalog.rehearse(&team.connection, &unsaved.different, now).await;
+            let repaired = repaired.map_err(team.postgres("rehearse a repair"))?;
+            for (kind, count) in repaired.counts() {
+                *self.drift.entry(kind).or_default() += count;
+            }
+            self.doubts += repaired.doubts;
+            return Ok(Hold::Ours);
+        };
+        let end = || pages.span.to.clone().or_else(|| after_prefix(&team.prefix));
+        let cut = (pages.place.as_ref())
+            .filter(|_| self.is_long && !pages.is_ended())
+            .and_then(|(place, path)| middle(place, end().as_deref(), *path))
+            .filter(|cut| !cut.contains('\0'));
+        let Some(window) = pages.window else { return Ok(Hold::Ours) };
+        let progress = Progress {
+            position: self.position.clone(),
+            counts: unsaved.counts,
+            window_to: window.to,
+            is_done,
+            cut,
+        };
+        let saved = team.save(range, &unsaved.different, &progress).await?;
+        let Some(saved) = saved else { return Ok(Hold::Lost) };
+        if let Some(cut) = progress.cut.filter(|_| saved.is_cut) {
+            self.join.cut(&cut);
+            if let Some(range) = &mut self.range {
+                range.span.to = Some(cut.clone());
+            }
+            self.pages.span.to = Some(cut);
+            self.is_long = false;
+            team.tell_of_range();
+        }
+        Ok(Hold::Ours)
+    }
 }
 
 /// What the listing shows of a key, where the catalog would have to change for it. `absence` is
 /// the window in which a key that is not listed was not there.
-fn difference(pair: Pair<ListedKey, Stack>, absence: Window, horizon: &Horizon) -> Option<Sighting> {
+fn difference(pair: Pair<ListedKey, Stack>, absence: Option<Window>, horizon: &Horizon) -> Option<Sighting> {
     let (listed, window) = match pair.listed {
         Some(listed) => (listed.entries, listed.window),
-        None => (Vec::new(), absence),
+        None => (Vec::new(), absence?),
     };
     let held = pair.held.unwrap_or_default();
     let mut right = held.clone();
     let observation = right.observe(&listed, window, Glance::Run, horizon);
     let is_different = right != held || observation.doubt.is_some();
     is_different.then_some(Sighting { key: pair.key, listed, window })
-}
-
-impl Swept {
-    fn count(&mut self, page: &[(String, ListedKey)]) {
-        let versions: usize = page.iter().map(|(_, listed)| listed.entries.len()).sum();
-        self.counts.keys += i64::try_from(page.len()).unwrap_or(i64::MAX);
-        self.counts.versions += i64::try_from(versions).unwrap_or(i64::MAX);
-        metrics::reconcile_keys().increment(page.len() as u64);
-    }
-
-    async fn repair(
-        &mut self,
-        catalog: &Catalog,
-        connection: &Connection,
-        run: Option<&Run>,
-        different: &mut Vec<Sighting>,
-        clock: Clock,
-    ) -> Result<(), Trouble> {
-        let effect = if run.is_some() { Effect::Keep } else { Effect::Rehearse };
-        let repaired = catalog
-            .repair(connection, run.map(|run| run.run_id), different, effect, clock())
-            .await
-            .map_err(|error| Trouble::Postgres("repair rows", connection.bucket.clone(), error))?;
-        different.clear();
-        for (kind, count) in repaired.counts() {
-            *self.drift.entry(kind).or_default() += count;
-            if effect == Effect::Keep {
-                metrics::drift(kind.as_str()).increment(u64::try_from(count).unwrap_or_default());
-            }
-        }
-        self.doubts += repaired.doubts;
-        Ok(())
-    }
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use sqlx::PgPool;
-use stocktake::catalog::{Catalog, Effect, MIGRATOR, Quarantined, Sighting};
-use stocktake::model::{Doubt, Drift, Fact, Outcome, Sequencer, State, VersionId};
+use stocktake::catalog::{Catalog, MIGRATOR, Quarantined, Sighting};
+use stocktake::model::{Doubt, Drift, Fact, Outcome, Sequencer, Span, State, VersionId};
 
-use crate::support::{NOW, at, claim, connected, connection, content, listed, put, versions, window};
+use crate::support::{NOW, at, claim, connected, connection, content, listed, put, repair, versions, window};
 
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_put_a_marker_and_its_removal_are_followed(pool: PgPool) {
@@ -35,9 +35,10 @@ async fn a_slot_comes_back_as_it_was_written(pool: PgPool) {
         listed: vec![listed("null", "e2", 30, true)],
         window: window(30, 31),
     }];
-    let repaired = catalog.repair(&connection, None, &sightings, Effect::Keep, NOW).await.unwrap();
-    assert_eq!(repaired.drift, [("k".to_owned(), VersionId::null(), Drift::Stale)]);
-    let held = catalog.scan(&connection, "", None, 10).await.unwrap();
+    let rehearsed = catalog.rehearse(&connection, &sightings, NOW).await.unwrap();
+    assert_eq!(rehearsed.drift, [("k".to_owned(), VersionId::null(), Drift::Stale)]);
+    repair(&catalog, &connection, &sightings).await;
+    let held = catalog.scan(&connection, "", &Span::all(), None, 10).await.unwrap();
     let [(key, stack)] = &held.stacks[..] else { panic!("one key: {held:?}") };
     let (version, slot) = stack.slots().next().unwrap();
     assert_eq!((key.as_str(), version), ("k", &VersionId::null()));
@@ -53,7 +54,7 @@ async fn a_rehearsal_changes_nothing(pool: PgPool) {
     let (catalog, connection) = connected(pool.clone()).await;
     let sightings =
         [Sighting { key: "k".to_owned(), listed: vec![listed("v1", "e1", 0, true)], window: window(0, 1) }];
-    let repaired = catalog.repair(&connection, None, &sightings, Effect::Rehearse, NOW).await.unwrap();
+    let repaired = catalog.rehearse(&connection, &sightings, NOW).await.unwrap();
     assert_eq!(repaired.drift.len(), 1);
     assert!(versions(&pool, "k").await.is_empty());
 }

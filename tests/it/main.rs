@@ -4,7 +4,9 @@
 
 mod agreement;
 mod catalog;
+mod guard;
 mod ingest;
+mod ranges;
 mod recheck;
 mod reconcile;
 mod runs;

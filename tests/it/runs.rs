@@ -1,10 +1,15 @@
 //! Runs: their watermark, their tombstones, their drift, and reading the rows they compare.
 
-use sqlx::PgPool;
-use stocktake::catalog::{Effect, MIGRATOR, Sighting};
-use stocktake::model::{Claim, Doubt, Fact, Outcome, Stack};
+use std::time::Duration;
 
-use crate::support::{NOW, at, claim, connected, listed, put, started, versions, window};
+use sqlx::PgPool;
+use stocktake::catalog::{MIGRATOR, Sighting};
+use stocktake::model::{Claim, Doubt, Fact, Outcome, Span, Stack};
+use stocktake::reconcile::call_off;
+
+use crate::support::{
+    NOW, at, claim, connected, done, listed, put, repair, runs, see, started, versions, window,
+};
 
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_run_moves_the_watermark_and_purges_what_it_accounts_for(pool: PgPool) {
@@ -13,14 +18,21 @@ async fn a_run_moves_the_watermark_and_purges_what_it_accounts_for(pool: PgPool)
     let batch: Vec<_> = claims.iter().map(|claim| ("k", claim)).collect();
     catalog.apply(&connection, &batch, NOW).await.unwrap();
 
-    let run = catalog.start_run(&connection, "", at(100), NOW).await.unwrap().unwrap();
-    assert!(catalog.start_run(&connection, "", at(100), NOW).await.unwrap().is_none(), "one at a time");
+    let run = started(&catalog, &connection, at(100)).await;
+    let another = catalog.start_run(&connection, "", &[Span::all()], at(101), NOW).await.unwrap();
+    assert_eq!((another, catalog.open_run(&connection, "").await.unwrap()), (None, Some(run.clone())));
     assert_eq!(catalog.horizon(&connection).await.unwrap().run_started, Some(at(100)));
     let late = put("v9", "e9", "09", 10);
     let verdicts = catalog.apply(&connection, &[("late", &late)], NOW).await.unwrap();
     assert_eq!(verdicts[0].doubt, Some(Doubt::RunUnderWay));
 
-    catalog.complete_run(&connection, &run, window(100, 110), NOW).await.unwrap();
+    assert!(!catalog.complete_run(&connection, &run, NOW).await.unwrap(), "a range is not done");
+    let range = catalog.take_range(&run).await.unwrap().unwrap();
+    catalog.save(&connection, &run, &range, &[], &done(at(110)), NOW).await.unwrap().unwrap();
+    assert!(!catalog.complete_run(&connection, &run, NOW).await.unwrap(), "its removals were not judged");
+    catalog.judge_removals(&connection, &run, 20, true, NOW).await.unwrap();
+    assert!(catalog.complete_run(&connection, &run, NOW).await.unwrap());
+    assert!(!catalog.complete_run(&connection, &run, NOW).await.unwrap(), "by one process");
     let horizon = catalog.horizon(&connection).await.unwrap();
     assert_eq!((horizon.watermark, horizon.run_started), (Some(window(100, 110)), None));
     assert_eq!(
@@ -42,33 +54,45 @@ async fn a_purge_takes_just_the_tombstones_that_are_spent(pool: PgPool) {
         let key = format!("listing {time:02}");
         catalog.apply(&connection, &[(&key, &put("v1", "e", "01", -60))], NOW).await.unwrap();
         let gone = [Sighting { key, listed: Vec::new(), window: window(time - 1, time) }];
-        catalog.repair(&connection, None, &gone, Effect::Keep, NOW).await.unwrap();
+        repair(&catalog, &connection, &gone).await;
     }
-    let run = catalog.start_run(&connection, "", at(30), NOW).await.unwrap().unwrap();
-    catalog.complete_run(&connection, &run, window(30, 31), NOW).await.unwrap();
+    let run = started(&catalog, &connection, at(30)).await;
+    see(&catalog, &connection, &run, &[]).await;
+    assert!(catalog.complete_run(&connection, &run, NOW).await.unwrap());
     let horizon = catalog.horizon(&connection).await.unwrap();
-    let held = catalog.scan(&connection, "", None, 100).await.unwrap();
+    let held = catalog.scan(&connection, "", &Span::all(), None, 100).await.unwrap();
     let is_spent = |stack: &Stack| stack.slots().all(|(_, slot)| slot.is_spent(&horizon));
     let (spent, kept): (Vec<_>, Vec<_>) = held.stacks.into_iter().partition(|(_, stack)| is_spent(stack));
     assert!(spent.len() > 10 && kept.len() > 10, "both kinds: {} and {}", spent.len(), kept.len());
     assert_eq!(catalog.purge_tombstones(&connection, at(30)).await.unwrap(), spent.len() as u64);
-    assert_eq!(catalog.scan(&connection, "", None, 100).await.unwrap().stacks, kept);
+    assert_eq!(catalog.scan(&connection, "", &Span::all(), None, 100).await.unwrap().stacks, kept);
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
-async fn a_dead_run_is_told_from_a_living_one(pool: PgPool) {
+async fn a_run_is_given_up_when_nobody_goes_on_with_it(pool: PgPool) {
     let (catalog, connection) = connected(pool.clone()).await;
-    drop(catalog.start_run(&connection, "", at(100), NOW).await.unwrap());
+    let day = Duration::from_secs(24 * 3_600);
+    let run = started(&catalog, &connection, at(100)).await;
+    catalog.end_forsaken_runs(day, NOW).await.unwrap();
+    assert_eq!(catalog.open_run(&connection, "").await.unwrap(), Some(run));
+    sqlx::query("update catalog.ranges set leased_until = leased_until - interval '25 hours'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    catalog.end_forsaken_runs(day, NOW).await.unwrap();
+    assert_eq!(runs(&pool).await, ["failed nobody went on with it for too long"]);
+    let horizon = catalog.horizon(&connection).await.unwrap();
+    assert_eq!((horizon.watermark, horizon.run_started), (None, None));
+
+    // An operator's is called off, but not while somebody else is at work on it.
     let run = started(&catalog, &connection, at(200)).await;
-    catalog.fail_run(&connection, &run, false, "list versions: denied", NOW).await.unwrap();
-    let runs: Vec<(String, String)> =
-        sqlx::query_as("select status, error from catalog.reconciliations order by run_id")
-            .fetch_all(&pool)
-            .await
-            .unwrap();
-    let failed = |error: &str| ("failed".to_owned(), error.to_owned());
-    assert_eq!(runs, [failed("its process died"), failed("list versions: denied")]);
-    assert_eq!(catalog.horizon(&connection).await.unwrap().watermark, None);
+    let range = catalog.take_range(&run).await.unwrap().unwrap();
+    call_off(&catalog, &connection, "", "interrupted", || NOW).await.unwrap();
+    assert_eq!(catalog.open_run(&connection, "").await.unwrap(), Some(run.clone()));
+    catalog.give_back_ranges(&run, &[range.lease]).await.unwrap();
+    call_off(&catalog, &connection, "", "interrupted", || NOW).await.unwrap();
+    assert_eq!(runs(&pool).await[1..], ["stopped interrupted"]);
+    assert_eq!(catalog.horizon(&connection).await.unwrap().run_started, None);
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
@@ -84,7 +108,7 @@ async fn a_scan_gives_whole_keys_in_byte_order(pool: PgPool) {
     for rows_max in 1..8 {
         let (mut seen, mut place) = (Vec::new(), None);
         loop {
-            let held = catalog.scan(&connection, "", place.as_ref(), rows_max).await.unwrap();
+            let held = catalog.scan(&connection, "", &Span::all(), place.as_ref(), rows_max).await.unwrap();
             assert!(
                 held.stacks.iter().all(|(_, stack)| stack.slots().count() == 3),
                 "whole keys at {rows_max}"
@@ -97,7 +121,7 @@ async fn a_scan_gives_whole_keys_in_byte_order(pool: PgPool) {
         }
         assert_eq!(seen, ["B", "a", "a b", "ab", "z/1", "z/2", "é"], "at {rows_max} rows");
     }
-    let below = catalog.scan(&connection, "z/", None, 100).await.unwrap();
+    let below = catalog.scan(&connection, "z/", &Span::all(), None, 100).await.unwrap();
     assert_eq!(below.stacks.len(), 2);
 }
 
@@ -105,15 +129,14 @@ async fn a_scan_gives_whole_keys_in_byte_order(pool: PgPool) {
 async fn drift_is_entered_with_what_was_before_and_after(pool: PgPool) {
     let (catalog, connection) = connected(pool.clone()).await;
     catalog.apply(&connection, &[("gone", &put("v1", "e1", "01", 0))], NOW).await.unwrap();
-    let first = catalog.start_run(&connection, "", at(50), NOW).await.unwrap().unwrap();
+    let first = started(&catalog, &connection, at(50)).await;
     let loaded = [Sighting {
         key: "old".to_owned(),
         listed: vec![listed("v0", "e0", 0, true)],
         window: window(50, 51),
     }];
-    catalog.repair(&connection, Some(first.run_id), &loaded, Effect::Keep, NOW).await.unwrap();
-    catalog.complete_run(&connection, &first, window(50, 51), NOW).await.unwrap();
-    drop(first);
+    see(&catalog, &connection, &first, &loaded).await;
+    assert!(catalog.complete_run(&connection, &first, NOW).await.unwrap());
     assert_eq!(versions(&pool, "old").await, ["v0 e0 latest"], "loaded by the first run, and no drift");
     let run = started(&catalog, &connection, at(100)).await;
     let sightings = [
@@ -124,7 +147,7 @@ async fn drift_is_entered_with_what_was_before_and_after(pool: PgPool) {
             window: window(100, 101),
         },
     ];
-    catalog.repair(&connection, Some(run.run_id), &sightings, Effect::Keep, NOW).await.unwrap();
+    see(&catalog, &connection, &run, &sightings).await;
     let drift: Vec<(String, String, Option<String>, Option<String>)> = sqlx::query_as(
         "select key, kind, detail->'before'->>'etag', detail->'after'->>'state' from catalog.drift order by key",
     )

@@ -32,13 +32,18 @@ struct State {
     /// Seconds after noon.
     clock: i64,
     requests: usize,
+    /// How many of them began after a whole key.
+    begins: usize,
 }
 
 impl Store {
     /// A store at `clock` seconds after noon. Every request takes a second.
     pub(crate) fn new(page: usize, clock: i64, entries: &[(&str, Listed)]) -> Self {
         let entries = own(entries);
-        Self { page, state: Mutex::new(State { entries, script: VecDeque::new(), clock, requests: 0 }) }
+        Self {
+            page,
+            state: Mutex::new(State { entries, script: VecDeque::new(), clock, requests: 0, begins: 0 }),
+        }
     }
 
     /// Holds something else from `clock` on.
@@ -55,6 +60,11 @@ impl Store {
     /// How many pages were asked for.
     pub(crate) fn requests(&self) -> usize {
         self.state().requests
+    }
+
+    /// How many listings began after a key, and not at the beginning nor where a page ended.
+    pub(crate) fn begins(&self) -> usize {
+        self.state().begins
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -78,6 +88,7 @@ impl Bucket for Store {
         let played = {
             let mut state = self.state();
             state.requests += 1;
+            state.begins += usize::from(after.is_some_and(|after| after.version.is_none()));
             state.script.pop_front().unwrap_or(Played::Well)
         };
         match played {
@@ -92,8 +103,11 @@ impl Bucket for Store {
         let is_last = |(key, entry): &&(String, Listed), after: &Cursor| {
             *key == after.key && after.version.as_ref() == Some(&entry.version)
         };
-        let begin = after.map_or(0, |after| {
-            1 + below.iter().position(|entry| is_last(entry, after)).expect("a cursor that we gave")
+        let begin = after.map_or(0, |after| match after.version {
+            Some(_) => {
+                1 + below.iter().position(|entry| is_last(entry, after)).expect("a cursor that we gave")
+            }
+            None => below.iter().position(|(key, _)| *key > after.key).unwrap_or(below.len()),
         });
         let end = below.len().min(begin + self.page);
         let entries: Vec<_> = below[begin..end].iter().map(|entry| (*entry).clone()).collect();

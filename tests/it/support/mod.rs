@@ -9,9 +9,9 @@ pub(crate) use queue::{Acknowledge, Line};
 use std::time::Duration;
 
 use sqlx::PgPool;
-use stocktake::catalog::{Catalog, Connection, Run, Terms};
+use stocktake::catalog::{Catalog, Connection, Counts, Ending, Progress, Run, Sighting, Terms};
 use stocktake::fault::{Fault, Kind};
-use stocktake::model::{Claim, Content, Fact, Listed, Sequencer, State, Timestamp, VersionId, Window};
+use stocktake::model::{Claim, Content, Fact, Listed, Sequencer, Span, State, Timestamp, VersionId, Window};
 use time::OffsetDateTime;
 use time::macros::datetime;
 
@@ -68,14 +68,30 @@ pub(crate) async fn connected(pool: PgPool) -> (Catalog, Connection) {
     (catalog, connection)
 }
 
-/// A run that starts as soon as Postgres has noticed that the connection of the one before is closed.
+/// A run over everything, in one range.
 pub(crate) async fn started(catalog: &Catalog, connection: &Connection, start: Timestamp) -> Run {
-    loop {
-        if let Some(run) = catalog.start_run(connection, "", start, NOW).await.unwrap() {
-            return run;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    catalog.start_run(connection, "", &[Span::all()], start, NOW).await.unwrap().unwrap()
+}
+
+/// Progress to the end of a range, seen at `window_to` at the latest.
+pub(crate) fn done(window_to: Timestamp) -> Progress {
+    Progress { position: "z".to_owned(), counts: Counts::default(), window_to, is_done: true, cut: None }
+}
+
+/// What a run does that has seen this and no more, but to complete.
+pub(crate) async fn see(catalog: &Catalog, connection: &Connection, run: &Run, sightings: &[Sighting]) {
+    let range = catalog.take_range(run).await.unwrap().unwrap();
+    let until = sightings.iter().map(|sighting| sighting.window.to).max().unwrap_or(run.started);
+    catalog.save(connection, run, &range, sightings, &done(until), NOW).await.unwrap().unwrap();
+    catalog.judge_removals(connection, run, 20, true, NOW).await.unwrap();
+    while catalog.apply_withheld(connection, run, NOW).await.unwrap().is_some() {}
+}
+
+/// Applies what a run saw that never came to its end.
+pub(crate) async fn repair(catalog: &Catalog, connection: &Connection, sightings: &[Sighting]) {
+    let run = started(catalog, connection, at(-1_000)).await;
+    see(catalog, connection, &run, sightings).await;
+    catalog.end_run("genomics", &run, Ending::Stopped, "enough", None, NOW).await.unwrap();
 }
 
 /// `version_id etag latest`, in order.

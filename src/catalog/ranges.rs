@@ -1,0 +1,250 @@
+//! Ranges of a run under way: taken for a while, gone through, given away in part.
+
+use std::time::Duration;
+
+use sqlx::{FromRow, PgConnection};
+
+use super::rows::date;
+use super::{Catalog, Connection, Counts, Run};
+use crate::model::{Span, Timestamp, after_prefix};
+
+/// How long a range that was taken is ours unless the lease is renewed. Who dies, or is cut off from
+/// Postgres for so long, loses it.
+pub const LEASE: Duration = Duration::from_secs(30);
+/// Blocks of the table that a sample of keys is read from.
+const SAMPLE_BLOCKS: f64 = 200.0;
+
+/// A range that is ours as long as nobody else takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Range {
+    range_id: i64,
+    /// Of this taking.
+    pub lease: i64,
+    /// What is left of it.
+    pub span: Span,
+}
+
+#[derive(FromRow)]
+struct RangeRow {
+    range_id: i64,
+    lease: i64,
+    position: String,
+    range_to: Option<String>,
+}
+
+/// How far we have come in a range since the last time that was saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// All keys up to here are judged.
+    pub position: String,
+    /// How much was listed.
+    pub counts: Counts,
+    /// The latest moment that one of the pages can be of.
+    pub window_to: Timestamp,
+    /// Whether that was all.
+    pub is_done: bool,
+    /// Where the range could be cut: what is beyond it, and nothing else, goes to whoever wants a part.
+    pub cut: Option<String>,
+}
+
+/// Writes progress down, if the range is still ours, and renews the lease: whether it is, and
+/// if so, whether the range was cut. Until the transaction ends nobody else can take it.
+pub(super) async fn advance(
+    transaction: &mut PgConnection,
+    range: &Range,
+    progress: &Progress,
+) -> Result<Option<bool>, sqlx::Error> {
+    let advanced: Option<(i64, bool)> = sqlx::query_as(
+        "update catalog.ranges
+         set position = $3, keys_listed = keys_listed + $4, versions_listed = versions_listed + $5,
+             window_to = greatest(window_to, $6), is_done = $7,
+             leased_until = clock_timestamp() + make_interval(secs => $8)
+         where range_id = $1 and lease = $2
+         returning run_id, is_wanted",
+    )
+    .bind(range.range_id)
+    .bind(range.lease)
+    .bind(&progress.position)
+    .bind(progress.counts.keys)
+    .bind(progress.counts.versions)
+    .bind(date(progress.window_to))
+    .bind(progress.is_done)
+    .bind(LEASE.as_secs_f64())
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let Some((run_id, is_wanted)) = advanced else { return Ok(None) };
+    let Some(cut) = progress.cut.as_deref().filter(|_| is_wanted && !progress.is_done) else {
+        return Ok(Some(false));
+    };
+    sqlx::query("update catalog.ranges set range_to = $2, is_wanted = false where range_id = $1")
+        .bind(range.range_id)
+        .bind(cut)
+        .execute(&mut *transaction)
+        .await?;
+    add(transaction, run_id, &[Span { after: cut.to_owned(), to: range.span.to.clone() }]).await?;
+    Ok(Some(true))
+}
+
+/// Notes how many removals were withheld of a range that we advance in.
+pub(super) async fn note_withheld(
+    transaction: &mut PgConnection,
+    range: &Range,
+    removals: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("update catalog.ranges set withheld = withheld + $2 where range_id = $1")
+        .bind(range.range_id)
+        .bind(removals)
+        .execute(transaction)
+        .await
+        .map(drop)
+}
+
+/// Adds ranges that anybody may take.
+pub(super) async fn add(
+    transaction: &mut PgConnection,
+    run_id: i64,
+    spans: &[Span],
+) -> Result<(), sqlx::Error> {
+    let (after, to): (Vec<&str>, Vec<Option<&str>>) =
+        spans.iter().map(|span| (span.after.as_str(), span.to.as_deref())).unzip();
+    sqlx::query(
+        "insert into catalog.ranges (run_id, range_after, range_to, position)
+         select $1, range_after, range_to, range_after
+         from unnest($2::text[], $3::text[]) as new (range_after, range_to)",
+    )
+    .bind(run_id)
+    .bind(after)
+    .bind(to)
+    .execute(transaction)
+    .await
+    .map(drop)
+}
+
+impl Catalog {
+    /// Takes a range of a run that nobody has, or whose lease is over.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn take_range(&self, run: &Run) -> Result<Option<Range>, sqlx::Error> {
+        let row: Option<RangeRow> = sqlx::query_as(
+            "update catalog.ranges
+             set lease = nextval('catalog.lease'), leased_until = clock_timestamp() + make_interval(secs => $2)
+             where range_id = (
+                 select range_id from catalog.ranges
+                 where run_id = $1 and not is_done and leased_until <= clock_timestamp()
+                 order by range_after limit 1
+                 for update skip locked)
+             returning range_id, lease, position, range_to",
+        )
+        .bind(run.run_id)
+        .bind(LEASE.as_secs_f64())
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| Range {
+            range_id: row.range_id,
+            lease: row.lease,
+            span: Span { after: row.position, to: row.range_to },
+        }))
+    }
+
+    /// Asks those who have a range for a part of it, `count` of them. Whether there is any range
+    /// that is not done.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn want_ranges(&self, run: &Run, count: usize) -> Result<bool, sqlx::Error> {
+        sqlx::query(
+            "update catalog.ranges set is_wanted = true
+             where range_id in (
+                 select range_id from catalog.ranges
+                 where run_id = $1 and not is_done and not is_wanted and leased_until > clock_timestamp()
+                 order by keys_listed desc limit $2
+                 for update skip locked)",
+        )
+        .bind(run.run_id)
+        .bind(i64::try_from(count).unwrap_or(i64::MAX))
+        .execute(&self.pool)
+        .await?;
+        sqlx::query_scalar("select exists (select from catalog.ranges where run_id = $1 and not is_done)")
+            .bind(run.run_id)
+            .fetch_one(&self.pool)
+            .await
+    }
+
+    /// Renews leases, and notes for those who watch how far the run has come. A range that is being
+    /// saved is renewed by that.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn renew_leases(&self, run: &Run, leases: &[i64]) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "update catalog.ranges set leased_until = clock_timestamp() + make_interval(secs => $3)
+             where range_id in (
+                 select range_id from catalog.ranges where run_id = $1 and lease = any($2) and not is_done
+                 for update skip locked)",
+        )
+        .bind(run.run_id)
+        .bind(leases)
+        .bind(LEASE.as_secs_f64())
+        .execute(&self.pool)
+        .await?;
+        sqlx::query(
+            "update catalog.reconciliations set (keys_listed, versions_listed) = (
+                 select sum(keys_listed), sum(versions_listed) from catalog.ranges where run_id = $1)
+             where run_id = $1 and status = 'running'",
+        )
+        .bind(run.run_id)
+        .execute(&self.pool)
+        .await
+        .map(drop)
+    }
+
+    /// Gives ranges back, so that somebody else need not wait until their lease is over.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn give_back_ranges(&self, run: &Run, leases: &[i64]) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "update catalog.ranges set lease = null, leased_until = clock_timestamp()
+             where run_id = $1 and lease = any($2)",
+        )
+        .bind(run.run_id)
+        .bind(leases)
+        .execute(&self.pool)
+        .await
+        .map(drop)
+    }
+
+    /// Some of the keys that the catalog has below `prefix`, from blocks of the table chosen by
+    /// chance, and about how many rows there are. What it costs hardly grows with the table.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn sample_keys(
+        &self,
+        connection: &Connection,
+        prefix: &str,
+    ) -> Result<(Vec<String>, f64), sqlx::Error> {
+        let blocks: Option<f64> = sqlx::query_scalar(
+            "select pg_relation_size(tableoid::regclass)::float8 / current_setting('block_size')::float8
+             from catalog.slots where bucket = $1 limit 1",
+        )
+        .bind(&connection.bucket)
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(blocks) = blocks else { return Ok((Vec::new(), 0.0)) };
+        let percent = (100.0 * SAMPLE_BLOCKS / blocks).min(100.0);
+        let keys: Vec<String> = sqlx::query_scalar(
+            "select key from catalog.slots tablesample system ($4)
+             where bucket = $1 and key >= $2 and ($3::text is null or key < $3)",
+        )
+        .bind(&connection.bucket)
+        .bind(prefix)
+        .bind(after_prefix(prefix))
+        .bind(percent as f32)
+        .fetch_all(&self.pool)
+        .await?;
+        let rows = keys.len() as f64 * 100.0 / percent;
+        Ok((keys, rows))
+    }
+}

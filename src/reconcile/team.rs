@@ -1,0 +1,278 @@
+//! Those who go through the ranges of one run in this process.
+
+use std::collections::BTreeSet;
+use std::future::pending;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::sweep::{Sweep, Swept};
+use super::{Trouble, count};
+use crate::bucket::Bucket;
+use crate::catalog::{Catalog, Connection, LEASE, Progress, REMOVALS_MIN, Range, Run, Saved, Sighting};
+use crate::clock::Clock;
+use crate::model::Span;
+
+/// How often leases are renewed: twice may fail before one is over.
+const RENEW_EVERY: Duration = Duration::from_secs(LEASE.as_secs() / 3);
+/// How often somebody without a range looks for one that another process gave away.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// What all of them need.
+pub(super) struct Team<B> {
+    pub(super) bucket: Arc<B>,
+    pub(super) catalog: Catalog,
+    pub(super) connection: Connection,
+    /// What is listed: the connection's prefix, or a longer one.
+    pub(super) prefix: String,
+    pub(super) clock: Clock,
+    /// Ends all of them: the process is told to, or one is in trouble.
+    pub(super) stop: CancellationToken,
+    /// None in a rehearsal.
+    run: Option<Run>,
+    /// The leases we hold.
+    leases: Mutex<BTreeSet<i64>>,
+    /// How many percent of the catalog's versions the run may remove.
+    max_removals: u8,
+    /// How many present versions were found gone here, and with how many to look at that.
+    withheld: AtomicI64,
+    guard_at: AtomicI64,
+    /// How many have no range.
+    hungry: AtomicUsize,
+    /// One of them at a time looks for one.
+    looks: tokio::sync::Mutex<()>,
+    given: Notify,
+}
+
+impl<B: Bucket> Team<B> {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one of the things it takes, and none belong together"
+    )]
+    pub(super) fn new(
+        bucket: &Arc<B>,
+        catalog: &Catalog,
+        connection: &Connection,
+        prefix: &str,
+        run: Option<Run>,
+        max_removals: u8,
+        clock: Clock,
+        shutdown: &CancellationToken,
+    ) -> Self {
+        Self {
+            bucket: Arc::clone(bucket),
+            catalog: catalog.clone(),
+            connection: connection.clone(),
+            prefix: prefix.to_owned(),
+            clock,
+            stop: shutdown.child_token(),
+            run,
+            leases: Mutex::default(),
+            max_removals,
+            withheld: AtomicI64::new(0),
+            guard_at: AtomicI64::new(REMOVALS_MIN),
+            hungry: AtomicUsize::new(0),
+            looks: tokio::sync::Mutex::default(),
+            given: Notify::new(),
+        }
+    }
+
+    pub(super) fn postgres(&self, action: &'static str) -> impl Fn(sqlx::Error) -> Trouble {
+        move |error| Trouble::Postgres(action, self.connection.bucket.clone(), error)
+    }
+
+    /// Goes through the ranges of the run until no more are left, here or elsewhere, with so many at
+    /// once. When one is in trouble, so are all; what they have taken is given back.
+    pub(super) async fn list(self: Arc<Self>, concurrency: usize) -> Result<(), Trouble> {
+        let mut workers = JoinSet::new();
+        for _ in 0..concurrency {
+            let team = Arc::clone(&self);
+            workers.spawn(async move {
+                while let Some(range) = team.next_range().await? {
+                    let lease = range.lease;
+                    let swept = Sweep::of_range(&team, range).await;
+                    if swept.is_ok() {
+                        team.leases().remove(&lease);
+                    }
+                    swept?;
+                }
+                Ok(())
+            });
+        }
+        let listed = tokio::select! {
+            listed = self.join(&mut workers) => listed,
+            never = self.keep_leases() => never,
+        };
+        self.give_back().await;
+        listed.map(drop)
+    }
+
+    /// Goes through spans and tells what would be repaired.
+    pub(super) async fn rehearse(
+        self: Arc<Self>,
+        spans: Vec<Span>,
+        concurrency: usize,
+    ) -> Result<Swept, Trouble> {
+        let mut workers = JoinSet::new();
+        let spans = Arc::new(Mutex::new(spans));
+        for _ in 0..concurrency {
+            let (team, spans) = (Arc::clone(&self), Arc::clone(&spans));
+            workers.spawn(async move {
+                let mut sum = Swept::default();
+                let next = || spans.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                while let Some(span) = next() {
+                    sum.add(Sweep::rehearse(&team, span).await?);
+                }
+                Ok(sum)
+            });
+        }
+        let mut sum = Swept::default();
+        self.join(&mut workers).await?.into_iter().for_each(|swept| sum.add(swept));
+        Ok(sum)
+    }
+
+    /// Waits for all. The first trouble ends them all, and is told.
+    async fn join<T: 'static>(&self, workers: &mut JoinSet<Result<T, Trouble>>) -> Result<Vec<T>, Trouble> {
+        let (mut done, mut trouble) = (Vec::new(), None);
+        while let Some(ended) = workers.join_next().await {
+            match ended {
+                Ok(Ok(result)) => done.push(result),
+                Ok(Err(first)) => {
+                    trouble.get_or_insert(first);
+                    self.stop.cancel();
+                }
+                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            }
+        }
+        trouble.map_or(Ok(done), Err)
+    }
+
+    /// Saves what somebody found in a range of the run.
+    pub(super) async fn save(
+        &self,
+        range: &Range,
+        sightings: &[Sighting],
+        progress: &Progress,
+    ) -> Result<Option<Saved>, Trouble> {
+        let Some(run) = &self.run else { return Ok(None) };
+        let saved = self
+            .catalog
+            .save(&self.connection, run, range, sightings, progress, (self.clock)())
+            .await
+            .map_err(self.postgres("save what was listed"))?;
+        if let Some(saved) = &saved {
+            count(&saved.repaired);
+            self.withheld.fetch_add(saved.withheld, Ordering::Relaxed);
+            self.guard().await?;
+        }
+        Ok(saved)
+    }
+
+    /// Looks whether the run would remove too much, each time that twice as much was withheld here: if so
+    /// it is stopped, and no range of it is left to be had or saved.
+    async fn guard(&self) -> Result<(), Trouble> {
+        let Some(run) = &self.run else { return Ok(()) };
+        let (withheld, next) = (self.withheld.load(Ordering::Relaxed), self.guard_at.load(Ordering::Relaxed));
+        if withheld <= next {
+            return Ok(());
+        }
+        self.guard_at.store(withheld.saturating_mul(2), Ordering::Relaxed);
+        let judged = self
+            .catalog
+            .judge_removals(&self.connection, run, self.max_removals, false, (self.clock)())
+            .await;
+        judged.map_err(self.postgres("judge what to remove"))
+    }
+
+    /// Whether somebody here has nothing to do.
+    pub(super) fn is_hungry(&self) -> bool {
+        self.hungry.load(Ordering::Relaxed) > 0
+    }
+
+    /// There is a new range to be had.
+    pub(super) fn tell_of_range(&self) {
+        self.given.notify_one();
+    }
+
+    /// Takes a range, as soon as there is one. None when all are done, or the run is.
+    async fn next_range(&self) -> Result<Option<Range>, Trouble> {
+        let Some(run) = &self.run else { return Ok(None) };
+        let hungry = Hungry::new(&self.hungry);
+        let _look = self.looks.lock().await;
+        loop {
+            if self.stop.is_cancelled() {
+                return Err(Trouble::Stopped);
+            }
+            let taken = self.catalog.take_range(run).await.map_err(self.postgres("take a range"))?;
+            if let Some(range) = taken {
+                self.leases().insert(range.lease);
+                return Ok(Some(range));
+            }
+            let wanted = self.catalog.want_ranges(run, hungry.count());
+            if !wanted.await.map_err(self.postgres("look for a range"))? {
+                return Ok(None);
+            }
+            let given = tokio::time::timeout(LOOK_EVERY, self.given.notified());
+            self.stop.run_until_cancelled(given).await;
+        }
+    }
+
+    async fn keep_leases<T>(&self) -> T {
+        let Some(run) = &self.run else { return pending().await };
+        loop {
+            tokio::time::sleep(RENEW_EVERY).await;
+            let leases: Vec<i64> = self.leases().iter().copied().collect();
+            // Who cannot reach Postgres in time loses them, and finds out when it saves.
+            if let Err(error) = self.catalog.renew_leases(run, &leases).await {
+                tracing::debug!(%error, run_id = run.run_id, "renew the leases of ranges");
+            }
+        }
+    }
+
+    async fn give_back(&self) {
+        let leases: Vec<i64> = self.leases().iter().copied().collect();
+        let Some(run) = self.run.as_ref().filter(|_| !leases.is_empty()) else { return };
+        if let Err(error) = self.catalog.give_back_ranges(run, &leases).await {
+            tracing::debug!(%error, run_id = run.run_id, "give ranges back");
+        }
+    }
+
+    fn leases(&self) -> std::sync::MutexGuard<'_, BTreeSet<i64>> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Swept {
+    fn add(&mut self, other: Self) {
+        for (kind, count) in other.drift {
+            *self.drift.entry(kind).or_default() += count;
+        }
+        self.doubts += other.doubts;
+        self.counts.keys += other.counts.keys;
+        self.counts.versions += other.counts.versions;
+    }
+}
+
+/// Somebody without a range, counted as long as that lasts.
+struct Hungry<'a>(&'a AtomicUsize);
+
+impl<'a> Hungry<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Hungry<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,107 @@
+//! Why runs do not end well.
+
+use crate::chain::chain;
+use crate::fault::{Fault, Kind};
+use crate::model::Unsorted;
+
+/// Why a run did not end well. What it repaired before stays repaired.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// Another process ended the run.
+    #[error("the run of {bucket:?} below {prefix:?} was ended: {why}")]
+    Ended {
+        /// The bucket.
+        bucket: String,
+        /// The run's prefix.
+        prefix: String,
+        /// How, and why.
+        why: String,
+    },
+    /// The guard did not let it remove what it found gone.
+    #[error("the run of {bucket:?} below {prefix:?} was stopped: {why}")]
+    Guarded {
+        /// The bucket.
+        bucket: String,
+        /// The run's prefix.
+        prefix: String,
+        /// How much it would have removed.
+        why: String,
+        /// What to look at, and what lifts the guard.
+        remedy: String,
+    },
+    /// A page could not be listed.
+    #[error(transparent)]
+    S3(#[from] Fault),
+    /// Rows could not be read or written.
+    #[error("{0} of {1:?}")]
+    Postgres(&'static str, String, #[source] sqlx::Error),
+    /// The store does not list in byte order.
+    #[error("list versions of {0:?}")]
+    Unsorted(String, #[source] Unsorted),
+    /// This process is going down.
+    #[error("told to stop")]
+    Stopped,
+}
+
+impl Trouble {
+    /// The guard stopped a run of `bucket` below `prefix`, which is longer than the connection's, or not.
+    pub(super) fn guarded(bucket: &str, prefix: &str, is_whole: bool, why: String) -> Self {
+        let part = if is_whole { String::new() } else { format!(" --prefix {prefix:?}") };
+        let remedy = format!(
+            "see that the bucket, its endpoint and its credentials are the right ones and list all there is; if those              objects are really gone, `stocktake reconcile --bucket {bucket}{part} --allow-removals` removes them"
+        );
+        Self::Guarded { bucket: bucket.to_owned(), prefix: prefix.to_owned(), why, remedy }
+    }
+
+    /// What is wrong, in words that stay the same while it does: the log also has the id of each request.
+    pub fn message(&self) -> String {
+        match self {
+            Self::S3(fault) => fault.to_string(),
+            other => chain(other),
+        }
+    }
+
+    /// What an operator can do about it.
+    pub fn remedy(&self) -> &str {
+        match self {
+            Self::S3(fault) => &fault.remedy,
+            Self::Ended { .. } => "start it again",
+            Self::Guarded { remedy, .. } => remedy,
+            Self::Postgres(..) => "see that Postgres runs, and what its log says",
+            Self::Unsorted(..) => "reconcile only stores that list in the byte order of keys, as S3 does",
+            Self::Stopped => "start it again: it goes on where it was",
+        }
+    }
+
+    /// Whether the run is over with it. Else it goes on where it was, as soon as somebody tries again.
+    pub(super) const fn is_final(&self) -> bool {
+        match self {
+            Self::S3(fault) => {
+                !matches!(fault.kind, Kind::Throttled | Kind::Unreachable | Kind::Credentials | Kind::Other)
+            }
+            Self::Unsorted(..) => true,
+            Self::Ended { .. } | Self::Guarded { .. } | Self::Postgres(..) | Self::Stopped => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_trouble_again_is_no_news() {
+        let attempt = |request: &str| {
+            Trouble::from(Fault {
+                action: "list".to_owned(),
+                kind: Kind::Denied,
+                answer: "AccessDenied".to_owned(),
+                remedy: "allow it".to_owned(),
+                source: Some(request.into()),
+            })
+        };
+        assert_eq!(attempt("request id 1").message(), "list: AccessDenied");
+        assert_eq!(attempt("request id 2").message(), attempt("request id 1").message());
+        assert_eq!(chain(&attempt("request id 2")), "list: AccessDenied: request id 2");
+    }
+}
