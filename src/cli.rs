@@ -97,7 +97,7 @@ pub struct Reconcile {
     /// Print what would be repaired, and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Remove whatever the listing does not show, however much it is: lifts reconcile.max_removals once
+    /// Remove whatever the listing does not show, however much it is: lifts `reconcile.max_removals` once
     #[arg(long)]
     pub allow_removals: bool,
 }

@@ -96,10 +96,9 @@ impl<'a, B: Bucket> Sweep<'a, B> {
             match self.join.step() {
                 Step::NeedListed => {
                     let is_asked = self.team.is_hungry() && self.is_long;
-                    if self.unsaved.pages >= PAGES_A_SAVE || is_asked {
-                        if self.save(false).await? == Hold::Lost {
-                            return Ok(Hold::Lost);
-                        }
+                    let is_due = self.unsaved.pages >= PAGES_A_SAVE || is_asked;
+                    if is_due && self.save(false).await? == Hold::Lost {
+                        return Ok(Hold::Lost);
                     }
                     self.read_page().await?;
                 }

@@ -18,7 +18,7 @@ const IN_TURN: Settings =
 
 /// One version of each key, but for each seventh, which has more than a page of them.
 fn objects(keys: &[String]) -> Vec<(&str, Listed)> {
-    let versions = |place: usize| if place % 7 == 0 { 9_i64 } else { 1 };
+    let versions = |place: usize| if place.is_multiple_of(7) { 9_i64 } else { 1 };
     let entries = keys.iter().enumerate().flat_map(|(place, key)| {
         let version = |age: i64| listed(&format!("v{age}"), "e1", -9_000 - age, age == 0);
         (0..versions(place)).map(move |age| (key.as_str(), version(age)))

@@ -7,5 +7,6 @@ mod commands;
 mod endings;
 mod messages;
 mod modes;
+mod runs;
 mod support;
 mod trouble;
