@@ -64,6 +64,14 @@ impl Daemon {
         found.doubt.is_some() || after != *held
     }
 
+    /// Whether a listing of a key shows that a version is gone that is held to be there.
+    pub(crate) fn removes(&self, key: Key, listed: &[Listed], window: Window) -> bool {
+        let held = self.stack(key);
+        let mut after = held.clone();
+        after.observe(listed, window, Glance::Run, &self.horizon());
+        after.removed_since(&held) > 0
+    }
+
     /// Writes what a page of a run shows of one key.
     pub(crate) fn repair(&mut self, key: Key, listed: &[Listed], window: Window) -> Observation {
         let horizon = self.horizon();

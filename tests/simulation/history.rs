@@ -2,6 +2,7 @@
 //! Everything that could be chance is written down, so that a history is its own regression test.
 
 use stocktake::bucket::Versioning;
+use stocktake::model::Content;
 
 use crate::world::{DAY, Key, Millis, Personality, RemovalStamp};
 
@@ -56,6 +57,16 @@ pub(crate) enum Deed {
 
 /// What was written: one letter, which is its entity tag.
 pub(crate) type Bytes = char;
+
+/// Bytes written in one request.
+pub(crate) fn in_one(bytes: Bytes) -> Content {
+    Content { etag: Some(bytes.to_string()), size: Some(1) }
+}
+
+/// Bytes written in parts: their entity tag shows it.
+pub(crate) fn in_parts(bytes: Bytes) -> Content {
+    Content { etag: Some(format!("{bytes}-2")), size: Some(1) }
+}
 
 /// What becomes of an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

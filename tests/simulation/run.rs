@@ -31,6 +31,8 @@ pub(crate) struct Run {
     /// The rows as they were when it began.
     pub(crate) read_ahead: BTreeMap<Key, Stack>,
     pub(crate) ranges: Vec<Range>,
+    /// What would remove versions waits until all is listed.
+    pub(crate) withheld: Vec<Finding>,
     pub(crate) pages: usize,
     /// The life of the daemon in which it goes on.
     pub(crate) life: usize,
@@ -61,7 +63,17 @@ impl Run {
     ) -> Self {
         let ranges = if plan.is_split { vec![('a', 'a'), ('b', 'c')] } else { vec![('a', 'c')] };
         let ranges = ranges.into_iter().map(|(from, last)| Range::new(from, last)).collect();
-        Self { plan: plan.clone(), began, window, ticket, read_ahead, ranges, pages: 0, life }
+        Self {
+            plan: plan.clone(),
+            began,
+            window,
+            ticket,
+            read_ahead,
+            ranges,
+            withheld: Vec::new(),
+            pages: 0,
+            life,
+        }
     }
 
     pub(crate) fn pause(&self) -> Millis {

@@ -4,10 +4,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::time::Duration;
 
-use stocktake::model::{Claim, Content, Listed, Timestamp, Window};
+use stocktake::model::{Claim, Listed, Timestamp, Window};
 
 use crate::daemon::Daemon;
-use crate::history::{Bytes, Deed, Fate, History, START};
+use crate::history::{Deed, Fate, History, START, in_one, in_parts};
 use crate::ledger::Ledger;
 use crate::run::{Finding, KEYS, Run};
 use crate::world::{Bucket, Event, Key, Millis, Personality, SECOND};
@@ -48,6 +48,7 @@ enum Action {
     Page { life: usize, range: usize },
     Judge { life: usize, range: usize, findings: Vec<Finding>, end: Key },
     Repair { life: usize, range: usize, findings: Vec<Finding>, end: Key },
+    Complete,
 }
 
 impl<'a> Simulation<'a> {
@@ -162,6 +163,7 @@ impl<'a> Simulation<'a> {
             Action::Page { life, range } => self.page(life, range),
             Action::Judge { life, range, findings, end } => self.judge(life, range, findings, end),
             Action::Repair { life, range, findings, end } => return self.repair(life, range, findings, end),
+            Action::Complete => return self.complete(),
         }
         Ok(())
     }
@@ -172,7 +174,7 @@ impl<'a> Simulation<'a> {
         let bucket = &mut self.bucket;
         let deed = &history.steps[place].deed;
         let event = match deed {
-            Deed::Put(key, bytes, _) => Some(bucket.put(*key, whole(*bytes), now)),
+            Deed::Put(key, bytes, _) => Some(bucket.put(*key, in_one(*bytes), now)),
             Deed::Begin(upload, key) => {
                 bucket.begin(*upload, *key, now);
                 None
@@ -188,7 +190,7 @@ impl<'a> Simulation<'a> {
                 }
                 None
             }
-            Deed::Replicate(key, bytes, age, _) => bucket.replicate(*key, whole(*bytes), *age, now),
+            Deed::Replicate(key, bytes, age, _) => bucket.replicate(*key, in_one(*bytes), *age, now),
             Deed::Transition(key, nth, class, _) => bucket.transition(*key, *nth, class, now),
             Deed::Switch => {
                 bucket.switch();
@@ -327,26 +329,45 @@ impl<'a> Simulation<'a> {
         if self.run.as_ref().is_none_or(|run| run.life != life) {
             return Ok(());
         }
-        for Finding { key, listed, window } in findings {
-            let before = self.daemon.stack(key);
-            let found = self.daemon.repair(key, &listed, window);
-            self.note(|| format!("the run repairs {key} from {window:?}: {found:?}"));
-            self.ledger.doubted(found.doubt);
-            self.plan_recheck(key);
-            self.ledger.check(key, &before, &self.daemon, &self.bucket)?;
+        for finding in findings {
+            let removes = self.daemon.removes(finding.key, &finding.listed, finding.window);
+            match self.run.as_mut().filter(|_| removes) {
+                Some(run) => run.withheld.push(finding),
+                None => self.write(finding)?,
+            }
         }
         let Some(run) = &mut self.run else { return Ok(()) };
         run.ranges[range].checkpoint = end;
         if run.is_complete() {
-            let (began, window, ticket) = (run.began, run.window, run.ticket);
-            self.run = None;
-            self.daemon.complete(window, ticket);
-            self.ledger.completed(began);
-            self.note(|| format!("the run is complete: {window:?}"));
-            for key in KEYS {
-                let before = self.daemon.stack(key);
-                self.ledger.check(key, &before, &self.daemon, &self.bucket)?;
-            }
+            let after = run.plan.repaired_after;
+            self.plan(self.now + after, Action::Complete);
+        }
+        Ok(())
+    }
+
+    /// Writes what one key was seen to be.
+    fn write(&mut self, Finding { key, listed, window }: Finding) -> Result<(), String> {
+        let before = self.daemon.stack(key);
+        let found = self.daemon.repair(key, &listed, window);
+        self.note(|| format!("the run repairs {key} from {window:?}: {found:?}"));
+        self.ledger.doubted(found.doubt);
+        self.plan_recheck(key);
+        self.ledger.check(key, &before, &self.daemon, &self.bucket)
+    }
+
+    /// All is listed: what was withheld is written, and the run is complete.
+    fn complete(&mut self) -> Result<(), String> {
+        let Some(run) = self.run.take() else { return Ok(()) };
+        for finding in run.withheld {
+            self.write(finding)?;
+        }
+        let (began, window) = (run.began, run.window);
+        self.daemon.complete(window, run.ticket);
+        self.ledger.completed(began);
+        self.note(|| format!("the run is complete: {window:?}"));
+        for key in KEYS {
+            let before = self.daemon.stack(key);
+            self.ledger.check(key, &before, &self.daemon, &self.bucket)?;
         }
         Ok(())
     }
@@ -370,14 +391,4 @@ impl<'a> Simulation<'a> {
             trace.push(format!("{:>12.3}  {}", (self.now - START) as f64 / 1_000.0, line()));
         }
     }
-}
-
-/// Bytes written in one request.
-fn whole(bytes: Bytes) -> Content {
-    Content { etag: Some(bytes.to_string()), size: Some(1) }
-}
-
-/// Bytes written in parts: their entity tag shows it.
-fn in_parts(bytes: Bytes) -> Content {
-    Content { etag: Some(format!("{bytes}-2")), size: Some(1) }
 }

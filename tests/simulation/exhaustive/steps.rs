@@ -55,6 +55,8 @@ pub(super) enum Step {
     StartRun(Gap),
     ReadPage,
     WritePage,
+    /// What would remove versions is written, and the run is over.
+    CompleteRun,
     /// The daemon dies. The run goes on from its last position, or is given up.
     Die {
         is_resumed: bool,
@@ -79,6 +81,7 @@ impl Moment {
         steps.extend(waiting.map(Step::Arrive));
         match &self.listing {
             Listing::Ahead if bounds.has_run => steps.extend(gaps.map(Step::StartRun)),
+            Listing::UnderWay { in_hand: None, run } if run.is_complete() => steps.push(Step::CompleteRun),
             Listing::UnderWay { in_hand: None, .. } => steps.push(Step::ReadPage),
             Listing::UnderWay { in_hand: Some(_), .. } => steps.push(Step::WritePage),
             Listing::Ahead | Listing::Complete { .. } | Listing::GivenUp => {}
@@ -122,6 +125,7 @@ impl Moment {
             Step::StartRun(gap) => next.start_run(gap),
             Step::ReadPage => next.read_page(),
             Step::WritePage => next.write_page(),
+            Step::CompleteRun => next.complete_run(),
             Step::Die { is_resumed } => next.die(is_resumed),
             Step::Look(gap) => next.look(gap),
             Step::Settle => next.settle(),
@@ -212,15 +216,24 @@ impl Moment {
         let Listing::UnderWay { run, in_hand } = &mut self.listing else { return };
         let Some(Page { differing, end }) = in_hand.take() else { return };
         for finding in differing {
-            self.daemon.repair(finding.key, &finding.listed, finding.window);
+            if self.daemon.removes(finding.key, &finding.listed, finding.window) {
+                run.withheld.push(finding);
+            } else {
+                self.daemon.repair(finding.key, &finding.listed, finding.window);
+            }
         }
         run.ranges[0].checkpoint = end;
-        if run.is_complete() {
-            let (began, window, ticket) = (run.began, run.window, run.ticket);
-            self.daemon.complete(window, ticket);
-            self.exceptions.heal(began);
-            self.listing = Listing::Complete { began };
+    }
+
+    fn complete_run(&mut self) {
+        let Listing::UnderWay { run, .. } = &mut self.listing else { return };
+        for finding in std::mem::take(&mut run.withheld) {
+            self.daemon.repair(finding.key, &finding.listed, finding.window);
         }
+        let (began, window, ticket) = (run.began, run.window, run.ticket);
+        self.daemon.complete(window, ticket);
+        self.exceptions.heal(began);
+        self.listing = Listing::Complete { began };
     }
 
     fn die(&mut self, is_resumed: bool) {
