@@ -195,6 +195,17 @@ fn a_removal_of_what_was_observed_to_be_gone_is_no_doubt() {
     confirmed.check(put("x").at(118), Applied);
 }
 
+#[test]
+fn a_stamp_does_not_outdo_what_was_seen_after_it() {
+    let known = nothing().heard(put("x").stamped(5).at(0)).rechecked([entry("x")], window(100, 103));
+    known.check(put("y").stamped(7).at(109), Applied);
+    // Before the recheck, and written over since?
+    known.check(put("y").stamped(7).at(104), Doubt::InsideWindow);
+    known.check(removed().stamped(5).at(104), Doubt::InsideWindow);
+    known.check(put("y").stamped(4).at(104), Stale);
+    known.check(put("y").stamped(5).at(104), Stale);
+}
+
 // A listing under way.
 
 #[test]

@@ -126,10 +126,22 @@ fn s3_says_which_version_is_the_latest() {
 }
 
 #[test]
+fn the_same_bytes_may_be_an_older_null_version() {
+    let older = || [entry("y").of("v"), entry("x").dated(95).noncurrent()];
+    let known = nothing().heard(put("y").of("v").stamped(5).at(0)).heard(put("x").stamped(9).at(100));
+    assert_eq!(known.observe(older(), window(98, 101), Run), agrees());
+    assert_eq!(known.clone().observed(older(), window(98, 101)).latest(), Some("null"));
+    // Later than the event, it shows the version told of.
+    assert_eq!(known.observe(older(), window(200, 203), Run), drifts(Latest, "v"));
+}
+
+#[test]
 fn a_class_that_was_not_known_is_no_change() {
     let known = nothing().heard(put("x").of("v").at(0)).run_since(50);
     let looked = known.clone().rechecked([entry("x").of("v")], window(100, 103));
     assert_eq!(looked.slot("v").storage_class.as_deref(), Some("STANDARD"));
+    let null = nothing().heard(put("x").at(100)).observed([entry("x").dated(100)], window(98, 101));
+    assert_eq!(null.slot("null").storage_class.as_deref(), Some("STANDARD"));
     let glacier = || [entry("x").of("v").in_class("GLACIER")];
     // A class that changed is one: the run under way may have seen the other.
     assert_eq!(looked.observe(glacier(), window(200, 203), Recheck).doubt, Some(Doubt::RunUnderWay));
