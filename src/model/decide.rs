@@ -57,7 +57,8 @@ fn decide_accounted_for(slot: &Slot, claim: &Claim) -> Decision {
     let is_ours_alone = slot.is_present() && slot.observed.is_none();
     let is_newer = slot.sequencer.is_some() && claim.sequencer >= slot.sequencer;
     if is_ours_alone && claim.is_removal() && is_newer {
-        // The listing saw it later than the clock says it was removed.
+        // By its time a listing accounts for this removal, by its stamp it is newer than the slot,
+        // of which that listing says nothing: an upload that ended later can be so.
         return Decision::Doubt(Doubt::ClockAgainstSequencer);
     }
     Decision::Raise
@@ -79,7 +80,8 @@ fn decide_null(
     }
     if claim.is_multipart() && !slot.is_present() && !is_overtaken(by_sequencer, claim) {
         let is_younger = by_sequencer == Some(Ordering::Greater) && slot.is_stamped_afresh();
-        // What a listing shows after one removal, it shows after two.
+        // A listing later than this removal shows nothing after a second one, too, of which nobody may
+        // have heard, and which may have overtaken the upload.
         let is_listed_since =
             seen.zip(slot.event_time).is_some_and(|(seen, removed)| horizon.may_precede(removed, seen.from));
         if !is_younger || is_listed_since {
@@ -100,12 +102,15 @@ fn decide_null(
         return decide_by_time(slot, claim, horizon);
     }
     if is_later_than(seen) {
+        // A claim confirmed what was observed. Either may be dated by a clock that is off by the margin.
         let is_close = slot.event_time.is_some_and(|theirs| claim.time <= theirs.plus(horizon.margin * 2));
         return if is_close { Decision::Doubt(Doubt::TooClose) } else { Decision::Write };
     }
     if is_overtaken(by_sequencer, claim) {
         return Decision::Stale;
     }
+    // The write that the observation showed. Beside other versions it would have to be placed among
+    // them, too; a slot with a stamp is another write; and an upload is dated by its start.
     let is_what_was_seen = is_same
         && is_alone
         && slot.is_present()

@@ -21,7 +21,7 @@ impl Stack {
                 }
                 order.is_none().then_some(Doubt::LatestUndecided)
             }
-            // The null version was the latest and was overwritten: the newest is newer still.
+            // The latest was written anew. Only the null version can be, and only by something newer.
             (Some(_), None) if self.latest.is_some() => None,
             (_, None) => self.elect(horizon),
         }

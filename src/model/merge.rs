@@ -117,6 +117,7 @@ impl Stack {
         Outcome::Stale.into()
     }
 
+    /// The same bytes, maybe of another write: the stamp becomes a floor, not the slot's own.
     fn confirm(&mut self, claim: &Claim) -> Verdict {
         self.raise(claim);
         if let Some(slot) = self.slots.get_mut(&claim.version) {

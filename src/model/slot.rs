@@ -175,8 +175,9 @@ impl Slot {
         self.sequencer.as_ref().filter(|_| self.floor <= self.sequencer)
     }
 
-    /// Whether this is a tombstone stamped later than what it removed, not with the same stamp, as
-    /// those of lifecycle rules are.
+    /// Whether this is a tombstone stamped later than all we had heard of, and so not with the stamp
+    /// of what it removed, as those of lifecycle rules are. That may still be the stamp of something
+    /// whose put is late: such a removal is taken to count from its stamp, not from its request.
     pub(super) fn is_stamped_afresh(&self) -> bool {
         self.floor.is_some() && self.floor < self.sequencer
     }

@@ -3,7 +3,7 @@
 pub mod model;
 
 pub mod bucket {
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum Versioning {
         Unversioned,
         Enabled,
