@@ -163,6 +163,22 @@ mod tests {
         vec(character, 1..8).prop_map(|characters| characters.into_iter().collect())
     }
 
+    #[test]
+    fn a_bound_is_the_last_key_of_its_part() {
+        let spans = partition(["m", "", "c", "m"].map(str::to_owned).to_vec());
+        let ends: Vec<(&str, Option<&str>)> =
+            spans.iter().map(|span| (span.after.as_str(), span.to.as_deref())).collect();
+        assert_eq!(ends, [("", Some("c")), ("c", Some("m")), ("m", None)]);
+        assert!(spans[0].contains("c") && !spans[0].is_before("c"));
+        assert!(!spans[1].contains("c") && spans[1].contains("c\u{1}"));
+    }
+
+    #[test]
+    fn quantiles_cut_a_sample_into_equal_parts() {
+        let sample = ('a'..='h').rev().map(String::from).collect();
+        assert_eq!(quantiles(sample, 4), ["c", "e", "g"]);
+    }
+
     proptest! {
         #[test]
         fn each_key_is_in_one_part(bounds in vec(keys(), 0..9), key in keys()) {
