@@ -28,6 +28,9 @@ const PARTS_A_RANGE: usize = 4;
 /// How many rows make a part worth a request of its own.
 const ROWS_A_PART: f64 = 10_000.0;
 
+/// How often somebody who is done looks whether the others are, too.
+const REMOVALS_POLL: Duration = Duration::from_millis(200);
+
 /// How a run goes about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -193,8 +196,10 @@ async fn finish(
         let (bucket, prefix) = (&connection.bucket, &run.prefix);
         match (end.0.as_str(), end.1, end.2) {
             ("complete", ..) => break false,
-            // Another process died while it removed some of them.
-            ("running", ..) => {}
+            // Another process is removing some of them, or died while it did.
+            ("running", ..) => {
+                shutdown.run_until_cancelled(tokio::time::sleep(REMOVALS_POLL)).await;
+            }
             (_, why, true) => {
                 let (is_whole, why) = (*prefix == connection.prefix, why.unwrap_or_default());
                 return Err(Trouble::guarded(bucket, prefix, is_whole, why));

@@ -1,18 +1,19 @@
 //! The removal guard: what a run may remove, when, and what happens when it is too much.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::PgPool;
 use stocktake::catalog::{Catalog, Connection, Effect, MIGRATOR, REMOVALS_MIN};
 use stocktake::health::Health;
 use stocktake::ingest::Backlog;
 use stocktake::model::{Drift, Listed};
-use stocktake::reconcile::{Keeper, Schedule, Settings, Summary, Trouble, run};
+use stocktake::reconcile::{Keeper, Settings, Summary, Trouble, run};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{NOW, Played, Store, at, connected, eventually, listed, put, rows, runs, versions};
+use crate::support::{
+    NOW, Played, Store, at, connected, daily, eventually, listed, put, rows, runs, versions,
+};
 
 const GUARDED: Settings =
     Settings { effect: Effect::Keep, concurrency: 2, max_removals: 20, allow_removals: false };
@@ -146,13 +147,7 @@ async fn a_guarded_bucket_is_a_problem_until_the_guard_is_lifted(pool: PgPool) {
         bucket: Arc::clone(&store),
         catalog: catalog.clone(),
         connection: Arc::new(connection.clone()),
-        schedule: Schedule {
-            every: Duration::from_secs(24 * 3_600),
-            backlog_age: Duration::from_secs(300),
-            backlog_wait: Duration::from_secs(300),
-            recheck_limit: 10,
-            region: None,
-        },
+        schedule: daily(10),
         settings: GUARDED,
         backlog: Backlog::default(),
         turns: Arc::new(Semaphore::new(1)),

@@ -8,11 +8,13 @@ use stocktake::catalog::{Catalog, Connection, Effect, MIGRATOR};
 use stocktake::health::Health;
 use stocktake::ingest::Backlog;
 use stocktake::model::{Doubt, Drift, Listed};
-use stocktake::reconcile::{Keeper, Schedule, Settings, Summary, Trouble, run};
+use stocktake::reconcile::{Keeper, Settings, Summary, Trouble, run};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{NOW, Played, Store, connected, eventually, listed, put, rows, runs, versions, window};
+use crate::support::{
+    NOW, Played, Store, connected, daily, eventually, listed, put, rows, runs, versions, window,
+};
 
 /// One range at a time: what a store does in what order is not left to chance.
 const IN_TURN: Settings =
@@ -179,13 +181,7 @@ async fn with_too_many_doubts_a_run_settles_them_together(pool: PgPool) {
         bucket: Arc::clone(&store),
         catalog: catalog.clone(),
         connection: Arc::new(connection.clone()),
-        schedule: Schedule {
-            every: Duration::from_secs(24 * 3_600),
-            backlog_age: Duration::from_secs(300),
-            backlog_wait: Duration::from_secs(300),
-            recheck_limit: limit,
-            region: None,
-        },
+        schedule: daily(limit),
         settings: IN_TURN,
         backlog: Backlog::default(),
         turns: Arc::new(Semaphore::new(1)),

@@ -12,6 +12,7 @@ use sqlx::PgPool;
 use stocktake::catalog::{Catalog, Connection, Counts, Ending, Progress, Run, Sighting, Terms};
 use stocktake::fault::{Fault, Kind};
 use stocktake::model::{Claim, Content, Fact, Listed, Sequencer, Span, State, Timestamp, VersionId, Window};
+use stocktake::reconcile::Schedule;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
@@ -150,4 +151,15 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
         }
     };
     tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
+}
+
+/// A run a day, and one when so many keys are in doubt.
+pub(crate) fn daily(recheck_limit: usize) -> Schedule {
+    Schedule {
+        every: Duration::from_secs(24 * 3_600),
+        backlog_age: Duration::from_secs(300),
+        backlog_wait: Duration::from_secs(300),
+        recheck_limit,
+        region: None,
+    }
 }
