@@ -15,7 +15,7 @@ use crate::chain::chain;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::health::{Health, Subject};
-use crate::ingest::{self, Activity, Backlog, Ending, Plant, Settings};
+use crate::ingest::{self, Activity, Backlog, Ending, Plant, Settings, Source};
 use crate::recheck::Rechecker;
 use crate::reconcile::{self, Keeper, Schedule};
 use crate::wiring::{self, Clients};
@@ -91,7 +91,12 @@ async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'stati
     let mut clients = Clients::default();
     let mut queues = Vec::new();
     for queue in &config.queues {
-        queues.push((queue.url.clone(), Arc::new(clients.queue(queue).await), queue.receivers));
+        queues.push(Source {
+            name: queue.url.clone(),
+            queue: Arc::new(clients.queue(queue).await),
+            receivers: queue.receivers,
+            visibility: queue.visibility_timeout,
+        });
     }
     let settings = Settings {
         workers: config.ingest.workers,

@@ -93,6 +93,7 @@ pub(super) const QUEUE: Section = list(
     &[
         required("url"),
         preset("receivers", "2"),
+        preset("visibility_timeout", "30s"),
         unset("region"),
         unset("endpoint_url"),
         unset("role_arn"),

@@ -1,11 +1,17 @@
 //! A `[[queue]]` entry.
 
+use std::time::Duration;
+
 use super::access;
 use super::section::Section;
 use crate::aws::{Access, queue_region};
+use crate::queue::VISIBILITY_MAX;
 
 /// More receivers than this ask for more than the workers could ever commit.
 const RECEIVERS_MAX: usize = 32;
+
+/// A second is the least SQS counts in, beside none.
+const VISIBILITY_MIN: Duration = Duration::from_secs(1);
 
 /// A queue that notifications arrive in, for one bucket or many.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +21,9 @@ pub struct Queue {
     /// How many requests wait for messages at once, 2. Each brings ten messages at most, so on a
     /// slow link this bounds the throughput.
     pub receivers: usize,
+    /// How long a message stays invisible to others once it is received, 30 s, whatever the queue
+    /// itself is set to. While it is in hand the time is extended; if we die, it has to pass.
+    pub visibility_timeout: Duration,
     /// How to reach it. Its own keys come first, then the region its URL names, then `[aws]`.
     pub access: Access,
 }
@@ -30,7 +39,12 @@ impl Queue {
             section
                 .mistake("region", format_args!("is {own}, but the url is in {url}: leave one of them out"));
         }
-        Self { url, receivers: section.number("receivers", 1..=RECEIVERS_MAX), access }
+        Self {
+            url,
+            receivers: section.number("receivers", 1..=RECEIVERS_MAX),
+            visibility_timeout: section.duration("visibility_timeout", VISIBILITY_MIN..=VISIBILITY_MAX),
+            access,
+        }
     }
 }
 

@@ -97,11 +97,24 @@ pub struct Plant {
     pub ending: Ending,
 }
 
-/// Starts the steps for `queues`, each with its number of receivers. They end by themselves some
+/// A queue to take messages from.
+#[derive(Debug)]
+pub struct Source<Q> {
+    /// Its URL.
+    pub name: String,
+    /// The queue.
+    pub queue: Arc<Q>,
+    /// Receives that wait for messages at once.
+    pub receivers: usize,
+    /// How long messages stay invisible to others.
+    pub visibility: Duration,
+}
+
+/// Starts the steps for `sources`. They end by themselves some
 /// time after they are told to stop, once what they hold is committed or given back.
 pub fn start<Q: Queue>(
     plant: &Plant,
-    queues: Vec<(String, Arc<Q>, usize)>,
+    sources: Vec<Source<Q>>,
     settings: Settings,
     tasks: &mut JoinSet<&'static str>,
 ) {
@@ -112,7 +125,7 @@ pub fn start<Q: Queue>(
         tasks.spawn(work::work(plant.clone(), receiver, settings));
     }
     let bytes = Arc::new(Semaphore::new(settings.bytes_in_hand));
-    for (name, queue, receivers) in queues {
+    for Source { name, queue, receivers, visibility } in sources {
         let (returns, returned) = mpsc::channel(RETURNS_MAX);
         let name: Arc<str> = name.into();
         let in_hand = Arc::new(AtomicUsize::new(0));
@@ -123,6 +136,7 @@ pub fn start<Q: Queue>(
                 plant: plant.clone(),
                 name: Arc::clone(&name),
                 queue: Arc::clone(&queue),
+                visibility,
                 workers: workers.clone(),
                 returns: returns.clone(),
                 bytes: Arc::clone(&bytes),

@@ -37,6 +37,7 @@ pub(super) struct Receiver<Q> {
     pub(super) plant: Plant,
     pub(super) name: Arc<str>,
     pub(super) queue: Arc<Q>,
+    pub(super) visibility: Duration,
     pub(super) workers: Vec<mpsc::Sender<Work>>,
     pub(super) returns: mpsc::Sender<Return>,
     /// One permit for each byte of message bodies that may be in hand.
@@ -84,7 +85,7 @@ impl<Q: Queue> Receiver<Q> {
     /// and out of everybody's sight until its visibility ends.
     async fn wait(&self, stop: &CancellationToken) -> Option<Result<Vec<Delivery>, Fault>> {
         let asked = Instant::now();
-        let mut answer = pin!(self.queue.receive(WAIT));
+        let mut answer = pin!(self.queue.receive(WAIT, self.visibility));
         match stop.run_until_cancelled(answer.as_mut()).await {
             Some(received) => Some(received),
             None => {

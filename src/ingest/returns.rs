@@ -1,6 +1,7 @@
 //! Gives messages back to their queue, in batches: acknowledged, or to come again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -28,7 +29,8 @@ pub(super) async fn give_back<Q: Queue>(
                 Return::Release(receipt) => release.push(receipt),
             }
         }
-        let (acknowledged, released) = tokio::join!(queue.acknowledge(&acknowledge), queue.release(&release));
+        let (acknowledged, released) =
+            tokio::join!(queue.acknowledge(&acknowledge), queue.change_visibility(&release, Duration::ZERO));
         for (what, sent, outcome) in
             [("acknowledged", acknowledge.len(), acknowledged), ("released", release.len(), released)]
         {

@@ -16,6 +16,10 @@ pub const BATCH_MAX: usize = 10;
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html>).
 pub const WAIT_MAX: Duration = Duration::from_secs(20);
 
+/// The longest a message may be kept invisible, counted from when it was received
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html>).
+pub const VISIBILITY_MAX: Duration = Duration::from_secs(12 * 3_600);
+
 /// One message in our hands until it is acknowledged, released, or its visibility ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
@@ -38,17 +42,49 @@ pub struct Refused {
     pub index: usize,
     /// SQS's code and message.
     pub reason: String,
+    /// Whether the same again would be refused again: the receipt is not valid any more, and the
+    /// message was deleted or comes again.
+    pub is_final: bool,
+}
+
+/// What a queue is set to, and how much is in it
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attributes {
+    /// How long a message is kept that nobody deletes.
+    pub retention: Duration,
+    /// How long a message that was received stays invisible, where the receiver does not say.
+    pub visibility_timeout: Duration,
+    /// About how many messages wait.
+    pub waiting: u64,
+    /// About how many are in somebody's hands.
+    pub in_hand: u64,
+    /// About how many do not wait yet, because the queue delays them.
+    pub delayed: u64,
 }
 
 /// A queue of notifications. The one real implementation is [`sqs::Queue`]; tests script faults.
 pub trait Queue: Send + Sync + 'static {
-    /// Waits up to `wait` for messages and takes up to [`BATCH_MAX`]. Safe to drop while it waits,
-    /// though messages that were under way then stay invisible until their visibility ends.
-    fn receive(&self, wait: Duration) -> impl Future<Output = Result<Vec<Delivery>, Fault>> + Send;
+    /// Waits up to `wait` for messages and takes up to [`BATCH_MAX`], which stay invisible for
+    /// `visibility`. Safe to drop while it waits, though messages that were under way then stay
+    /// invisible until that is over.
+    fn receive(
+        &self,
+        wait: Duration,
+        visibility: Duration,
+    ) -> impl Future<Output = Result<Vec<Delivery>, Fault>> + Send;
 
     /// Deletes up to [`BATCH_MAX`] messages by their receipts; those that SQS refused come again.
     fn acknowledge(&self, receipts: &[String]) -> impl Future<Output = Result<Vec<Refused>, Fault>> + Send;
 
-    /// Makes up to [`BATCH_MAX`] messages visible again at once.
-    fn release(&self, receipts: &[String]) -> impl Future<Output = Result<Vec<Refused>, Fault>> + Send;
+    /// Keeps up to [`BATCH_MAX`] messages invisible for so long from now on; zero makes them visible
+    /// again at once.
+    fn change_visibility(
+        &self,
+        receipts: &[String],
+        visibility: Duration,
+    ) -> impl Future<Output = Result<Vec<Refused>, Fault>> + Send;
+
+    /// Asks what the queue is set to and how much is in it.
+    fn attributes(&self) -> impl Future<Output = Result<Attributes, Fault>> + Send;
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
-    MessageSystemAttributeName,
+    MessageSystemAttributeName, QueueAttributeName,
 };
 
-use super::{BATCH_MAX, Delivery, Refused, WAIT_MAX};
+use super::{Attributes, BATCH_MAX, Delivery, Refused, VISIBILITY_MAX, WAIT_MAX};
 use crate::aws::xml::Malformed;
 use crate::aws::{Call, Watch};
 use crate::fault::Fault;
@@ -40,7 +40,7 @@ impl Queue {
 }
 
 impl super::Queue for Queue {
-    async fn receive(&self, wait: Duration) -> Result<Vec<Delivery>, Fault> {
+    async fn receive(&self, wait: Duration, visibility: Duration) -> Result<Vec<Delivery>, Fault> {
         let call = self.call("receive messages from", "sqs:ReceiveMessage");
         let watch = Watch::default();
         let output = self
@@ -49,6 +49,7 @@ impl super::Queue for Queue {
             .queue_url(&self.url)
             .max_number_of_messages(BATCH_MAX as i32)
             .wait_time_seconds(wait.min(WAIT_MAX).as_secs() as i32)
+            .visibility_timeout(seconds(visibility))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .customize()
@@ -78,15 +79,19 @@ impl super::Queue for Queue {
         refused(output.failed()).map_err(|malformed| call.malformed(&malformed))
     }
 
-    async fn release(&self, receipts: &[String]) -> Result<Vec<Refused>, Fault> {
+    async fn change_visibility(
+        &self,
+        receipts: &[String],
+        visibility: Duration,
+    ) -> Result<Vec<Refused>, Fault> {
         if receipts.is_empty() {
             return Ok(Vec::new());
         }
-        let call = self.call("release messages to", "sqs:ChangeMessageVisibility");
+        let call = self.call("change the visibility of messages in", "sqs:ChangeMessageVisibility");
         let watch = Watch::default();
         let entries = receipts.iter().enumerate().map(|(index, receipt)| {
             let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(index.to_string());
-            let entry = entry.receipt_handle(receipt).visibility_timeout(0);
+            let entry = entry.receipt_handle(receipt).visibility_timeout(seconds(visibility));
             entry.build().expect("id and receipt handle are set")
         });
         let entries = Some(entries.collect());
@@ -95,6 +100,41 @@ impl super::Queue for Queue {
         let output = output.map_err(|error| call.fault(error, &watch))?;
         refused(output.failed()).map_err(|malformed| call.malformed(&malformed))
     }
+
+    async fn attributes(&self) -> Result<Attributes, Fault> {
+        let call = self.call("ask for the attributes of", "sqs:GetQueueAttributes");
+        let watch = Watch::default();
+        let [retention, visibility_timeout, waiting, in_hand, delayed] = ATTRIBUTES;
+        let names = Some(ATTRIBUTES.to_vec());
+        let request = self.client.get_queue_attributes().queue_url(&self.url).set_attribute_names(names);
+        let output = request.customize().interceptor(watch.clone()).send().await;
+        let told = output.map_err(|error| call.fault(error, &watch))?.attributes.unwrap_or_default();
+        let number = |name: QueueAttributeName| {
+            let number = told.get(&name).and_then(|text| text.parse::<u64>().ok());
+            number.ok_or_else(|| call.malformed(&Malformed::new(format!("it has no number as {name}"))))
+        };
+        Ok(Attributes {
+            retention: Duration::from_secs(number(retention)?),
+            visibility_timeout: Duration::from_secs(number(visibility_timeout)?),
+            waiting: number(waiting)?,
+            in_hand: number(in_hand)?,
+            delayed: number(delayed)?,
+        })
+    }
+}
+
+const ATTRIBUTES: [QueueAttributeName; 5] = [
+    QueueAttributeName::MessageRetentionPeriod,
+    QueueAttributeName::VisibilityTimeout,
+    QueueAttributeName::ApproximateNumberOfMessages,
+    QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+    QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+];
+
+/// Whole seconds, which is what SQS takes: never less than was asked for.
+fn seconds(visibility: Duration) -> i32 {
+    let seconds = visibility.min(VISIBILITY_MAX).as_secs_f64().ceil();
+    seconds as i32
 }
 
 fn delivery(message: Message) -> Result<Delivery, Malformed> {
@@ -125,7 +165,7 @@ fn refused(failed: &[BatchResultErrorEntry]) -> Result<Vec<Refused>, Malformed> 
             Some(message) => format!("{}: {message}", entry.code()),
             None => entry.code().to_owned(),
         };
-        Ok(Refused { index, reason })
+        Ok(Refused { index, reason, is_final: entry.sender_fault() })
     });
     refused.collect()
 }
@@ -163,7 +203,8 @@ mod tests {
             {"MessageId": "m1", "ReceiptHandle": "r1", "Body": ""},
         ]});
         let (server, queue) = serve([answer(200, &body.to_string())]).await;
-        let deliveries = queue.receive(Duration::from_secs(3600)).await.unwrap();
+        let deliveries =
+            queue.receive(Duration::from_secs(3600), Duration::from_millis(30_500)).await.unwrap();
         let sent_at = Some(Timestamp::from_micros(1_784_541_600_123_000));
         let delivery = |message_id: &str, receipt: &str, body: &str| Delivery {
             message_id: message_id.to_owned(),
@@ -177,6 +218,7 @@ mod tests {
         let asked = sent(&server);
         assert_eq!(asked["QueueUrl"], URL);
         assert_eq!((&asked["MaxNumberOfMessages"], &asked["WaitTimeSeconds"]), (&json!(10), &json!(20)));
+        assert_eq!(asked["VisibilityTimeout"], 31);
         let attributes = json!(["ApproximateReceiveCount", "SentTimestamp"]);
         assert_eq!(asked["MessageSystemAttributeNames"], attributes);
     }
@@ -184,7 +226,7 @@ mod tests {
     #[tokio::test]
     async fn an_empty_queue_is_no_fault() {
         let (_server, queue) = serve([answer(200, "{}")]).await;
-        assert_eq!(queue.receive(Duration::ZERO).await.unwrap(), []);
+        assert_eq!(queue.receive(Duration::ZERO, Duration::ZERO).await.unwrap(), []);
     }
 
     #[tokio::test]
@@ -192,7 +234,8 @@ mod tests {
         let body = json!({"Successful": [{"Id": "0"}], "Failed": [
             {"Id": "1", "Code": "ReceiptHandleIsInvalid", "Message": "gone", "SenderFault": true},
         ]});
-        let refused = [Refused { index: 1, reason: "ReceiptHandleIsInvalid: gone".to_owned() }];
+        let reason = "ReceiptHandleIsInvalid: gone".to_owned();
+        let refused = [Refused { index: 1, reason, is_final: true }];
 
         let (server, queue) = serve([answer(200, &body.to_string())]).await;
         assert_eq!(queue.acknowledge(&receipts()).await.unwrap(), refused);
@@ -200,16 +243,39 @@ mod tests {
         assert_eq!(sent(&server)["Entries"], entries);
 
         let (server, queue) = serve([answer(200, &body.to_string())]).await;
-        assert_eq!(queue.release(&receipts()).await.unwrap(), refused);
+        assert_eq!(queue.change_visibility(&receipts(), Duration::ZERO).await.unwrap(), refused);
         let second = json!({"Id": "1", "ReceiptHandle": "r1", "VisibilityTimeout": 0});
         assert_eq!(sent(&server)["Entries"][1], second);
+    }
+
+    #[tokio::test]
+    async fn attributes_are_numbers() {
+        let told = |waiting: &str| {
+            let told = json!({"Attributes": {
+                "MessageRetentionPeriod": "1209600", "VisibilityTimeout": "30", "ApproximateNumberOfMessages": waiting,
+                "ApproximateNumberOfMessagesNotVisible": "7", "ApproximateNumberOfMessagesDelayed": "0",
+            }});
+            answer(200, &told.to_string())
+        };
+        let (_server, queue) = serve([told("12"), told("many")]).await;
+        let attributes = Attributes {
+            retention: Duration::from_secs(1_209_600),
+            visibility_timeout: Duration::from_secs(30),
+            waiting: 12,
+            in_hand: 7,
+            delayed: 0,
+        };
+        assert_eq!(queue.attributes().await.unwrap(), attributes);
+        let fault = queue.attributes().await.unwrap_err();
+        assert_eq!(fault.kind, Kind::Malformed);
+        assert!(fault.answer.contains("ApproximateNumberOfMessages"), "{fault}");
     }
 
     #[tokio::test]
     async fn nothing_to_say_is_not_said() {
         let (server, queue) = serve([]).await;
         assert_eq!(queue.acknowledge(&[]).await.unwrap(), []);
-        assert_eq!(queue.release(&[]).await.unwrap(), []);
+        assert_eq!(queue.change_visibility(&[], Duration::ZERO).await.unwrap(), []);
         assert!(server.asked().is_empty());
     }
 
@@ -230,7 +296,7 @@ mod tests {
             (answer(403, &error("InvalidClientTokenId").to_string()), Kind::Credentials, "credentials"),
         ] {
             let (_server, queue) = serve([answer]).await;
-            let fault = queue.receive(Duration::ZERO).await.unwrap_err();
+            let fault = queue.receive(Duration::ZERO, Duration::ZERO).await.unwrap_err();
             assert_eq!(fault.kind, kind, "{fault}");
             assert!(fault.remedy.contains(remedy), "{}", fault.remedy);
             assert!(fault.to_string().starts_with(&format!("receive messages from {URL:?}: ")), "{fault}");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use stocktake::catalog::{Catalog, Connection, MIGRATOR};
 use stocktake::health::{Health, Subject};
-use stocktake::ingest::{self, Activity, Backlog, Ending, Plant, Settings};
+use stocktake::ingest::{self, Activity, Backlog, Ending, Plant, Settings, Source};
 use tokio::task::JoinSet;
 
 use crate::support::{Acknowledge, Line, NOW, connected, connection, eventually, rows, versions};
@@ -40,7 +40,10 @@ fn start(catalog: Catalog, connection: Connection, line: &Arc<Line>) -> Ingest {
     let settings =
         Settings { workers: 1, batch_records: 100, bytes_in_hand: 1 << 20, patience: Duration::from_secs(5) };
     let mut tasks = JoinSet::new();
-    ingest::start(&plant, vec![(QUEUE.to_owned(), Arc::clone(line), 1)], settings, &mut tasks);
+    let queue = Arc::clone(line);
+    let visibility = Duration::from_secs(30);
+    let source = Source { name: QUEUE.to_owned(), queue, receivers: 1, visibility };
+    ingest::start(&plant, vec![source], settings, &mut tasks);
     Ingest { line: Arc::clone(line), health: plant.health, ending: plant.ending, tasks }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use stocktake::fault::Fault;
-use stocktake::queue::{BATCH_MAX, Delivery, Queue, Refused};
+use stocktake::queue::{Attributes, BATCH_MAX, Delivery, Queue, Refused};
 use tokio::sync::Notify;
 
 use super::fault;
@@ -105,7 +105,7 @@ impl Line {
 }
 
 impl Queue for Line {
-    async fn receive(&self, wait: Duration) -> Result<Vec<Delivery>, Fault> {
+    async fn receive(&self, wait: Duration, _visibility: Duration) -> Result<Vec<Delivery>, Fault> {
         let fault = self.state().receive_faults.pop_front();
         if let Some(fault) = fault {
             return Err(fault);
@@ -130,7 +130,7 @@ impl Queue for Line {
                 let mut others = receipts.to_vec();
                 others.remove(index);
                 self.delete(&others);
-                return Ok(vec![Refused { index, reason: "InternalError".to_owned() }]);
+                return Ok(vec![Refused { index, reason: "InternalError".to_owned(), is_final: false }]);
             }
             Some(Acknowledge::Fail) => return Err(fault("ServiceUnavailable")),
             Some(Acknowledge::Lose) => {
@@ -142,7 +142,22 @@ impl Queue for Line {
         Ok(Vec::new())
     }
 
-    async fn release(&self, receipts: &[String]) -> Result<Vec<Refused>, Fault> {
+    async fn attributes(&self) -> Result<Attributes, Fault> {
+        let (waiting, in_hand) = self.depth();
+        Ok(Attributes {
+            retention: Duration::from_secs(4 * 24 * 3_600),
+            visibility_timeout: Duration::from_secs(30),
+            waiting: waiting as u64,
+            in_hand: in_hand as u64,
+            delayed: 0,
+        })
+    }
+
+    async fn change_visibility(
+        &self,
+        receipts: &[String],
+        _visibility: Duration,
+    ) -> Result<Vec<Refused>, Fault> {
         let mut state = self.state();
         for receipt in receipts {
             let back = state.in_hand.remove(receipt).unwrap_or_else(|| panic!("{receipt} is not in hand"));

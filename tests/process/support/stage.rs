@@ -38,6 +38,8 @@ pub(crate) struct Stage {
     pub(crate) pool: PgPool,
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) sqs: aws_sdk_sqs::Client,
+    /// How long messages stay with a daemon that dies.
+    seconds_invisible: u32,
     /// The queue that buckets tell of their changes.
     pub(crate) queue: Queue,
     /// For files.
@@ -92,9 +94,10 @@ impl Stage {
             .credentials_provider(credentials())
             .build();
         let (s3, sqs) = (aws_sdk_s3::Client::from_conf(s3), aws_sdk_sqs::Client::from_conf(sqs));
-        let queue = make_queue(&sqs, "events", seconds_invisible).await;
+        let queue = make_queue(&sqs, "events").await;
         let pool = PgPool::connect(database.as_str()).await.unwrap();
-        Self { endpoint, account, database: database.into(), pool, s3, sqs, queue, folder, python }
+        let database = database.into();
+        Self { endpoint, account, database, pool, s3, sqs, seconds_invisible, queue, folder, python }
     }
 
     /// A bucket's name that no other test has.
@@ -104,7 +107,7 @@ impl Stage {
 
     /// Another queue.
     pub(crate) async fn another_queue(&self, name: &str) -> Queue {
-        make_queue(&self.sqs, name, SECONDS_INVISIBLE).await
+        make_queue(&self.sqs, name).await
     }
 
     /// Makes a bucket, and has it tell the queue of its changes.
@@ -244,6 +247,7 @@ impl Stage {
             database: self.database.clone(),
             endpoint: self.endpoint.clone(),
             queues: vec![self.queue.url.clone()],
+            seconds_invisible: self.seconds_invisible,
             more: String::new(),
         }
     }
@@ -275,10 +279,8 @@ impl Drop for Stage {
     }
 }
 
-async fn make_queue(sqs: &aws_sdk_sqs::Client, name: &str, visibility: u32) -> Queue {
-    let request = sqs.create_queue().queue_name(name);
-    let request = request.attributes(QueueAttributeName::VisibilityTimeout, visibility.to_string());
-    let url = request.send().await.unwrap().queue_url.unwrap();
+async fn make_queue(sqs: &aws_sdk_sqs::Client, name: &str) -> Queue {
+    let url = sqs.create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap();
     let request = sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn);
     let told = request.send().await.unwrap().attributes.unwrap();
     Queue { url, arn: told[&QueueAttributeName::QueueArn].clone() }
@@ -290,6 +292,7 @@ pub(crate) struct Config {
     pub(crate) database: String,
     pub(crate) endpoint: String,
     pub(crate) queues: Vec<String>,
+    pub(crate) seconds_invisible: u32,
     /// Further sections.
     pub(crate) more: String,
 }
@@ -316,13 +319,14 @@ impl Config {
     /// The text of the file. One clock tells all times here, so the margin for those of S3 that
     /// disagree can be small, and doubts need not wait for it.
     pub(crate) fn text(&self, admin: std::net::SocketAddr) -> String {
-        let Self { database, endpoint, queues, more } = self;
+        let Self { database, endpoint, queues, seconds_invisible, more } = self;
         let mut text = format!(
             "[database]\nurl = {database:?}\nconnect_timeout = \"2s\"\n\n[aws]\nregion = {REGION:?}\nendpoint_url = {endpoint:?}\n\n\
              [admin]\nlisten = \"{admin}\"\n\n[merge]\nmargin = \"1s\"\n\n[recheck]\ndelay = \"200ms\"\n"
         );
         for url in queues {
-            let _ = write!(text, "\n[[queue]]\nurl = {url:?}\n");
+            let _ =
+                write!(text, "\n[[queue]]\nurl = {url:?}\nvisibility_timeout = \"{seconds_invisible}s\"\n");
         }
         text + "\n" + more
     }
