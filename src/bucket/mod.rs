@@ -8,7 +8,10 @@ use crate::model::{Listed, VersionId, Window};
 
 pub mod listing;
 mod reader;
+pub mod rules;
 pub mod s3;
+
+use rules::Rules;
 
 /// The most entries S3 puts on a page
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html>).
@@ -74,4 +77,7 @@ pub trait Bucket: Send + Sync + 'static {
 
     /// Asks for the region the bucket is in.
     fn region(&self) -> impl Future<Output = Result<String, Fault>> + Send;
+
+    /// Reads its whole notification configuration.
+    fn notifications(&self) -> impl Future<Output = Result<Rules, Fault>> + Send;
 }

@@ -7,11 +7,16 @@ use aws_sdk_s3::types::{BucketLocationConstraint, BucketVersioningStatus, Encodi
 
 use super::listing::Malformed;
 use super::reader::VersionReader;
+use super::rules::Rules;
 use super::{Cursor, PAGE_MAX, Page, Versioning};
 use crate::aws::{Call, Watch};
 use crate::fault::{Fault, Kind};
 use crate::metrics::s3_request;
 use crate::model::Window;
+
+mod notifications;
+#[cfg(test)]
+mod tests;
 
 /// Where buckets are that name no region
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLocation.html>).
@@ -126,6 +131,16 @@ impl super::Bucket for Bucket {
         let configured = || self.client.config().region().map(ToString::to_string);
         Ok(told.or_else(configured).unwrap_or_else(|| REGION_OF_NULL.to_owned()))
     }
+
+    async fn notifications(&self) -> Result<Rules, Fault> {
+        let action = format!("read the notification configuration of {:?}", self.name);
+        let call = self.call(action, "s3:GetBucketNotification");
+        let watch = Watch::default();
+        let request = self.client.get_bucket_notification_configuration().bucket(&self.name);
+        let request = request.customize().interceptor(watch.clone()).send();
+        let output = s3_request("GetBucketNotificationConfiguration", request).await;
+        output.map(notifications::rules).map_err(|error| call.fault(error, &watch))
+    }
 }
 
 fn list_action(name: &str, prefix: &str, after: Option<&Cursor>) -> String {
@@ -143,230 +158,4 @@ fn page(
     let listing = reader.take().ok_or_else(|| Malformed::new("the answer was not read"))?;
     listing.check(prefix, after)?;
     Ok(Page { entries: listing.entries, next: listing.next, window: watch.window()? })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::error::Error;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::aws::scripted::{Server, answer, answer_with};
-    use crate::bucket::Bucket as _;
-    use crate::model::{State, VersionId};
-
-    async fn serve(answers: impl IntoIterator<Item = String>) -> (Server, Bucket) {
-        let server = Server::start(answers).await;
-        let client = crate::aws::s3(&server.config().await);
-        (server, Bucket::new("genomics", client))
-    }
-
-    fn entry(tag: &str, key: &str, id: &str) -> String {
-        format!(
-            "<{tag}><Key>{key}</Key><VersionId>{id}</VersionId><IsLatest>true</IsLatest>\
-             <LastModified>2026-07-20T10:00:00.000Z</LastModified></{tag}>"
-        )
-    }
-
-    fn listing(inner: &str) -> String {
-        format!("<ListVersionsResult><EncodingType>url</EncodingType>{inner}</ListVersionsResult>")
-    }
-
-    fn error(code: &str) -> String {
-        format!("<Error><Code>{code}</Code><Message>because</Message></Error>")
-    }
-
-    const END: &str = "<IsTruncated>false</IsTruncated>";
-
-    /// The query, decoded: what the store understands.
-    fn query(server: &Server, index: usize) -> Vec<(String, String)> {
-        let url = url::Url::parse(&format!("http://x{}", server.asked()[index].target)).unwrap();
-        assert_eq!(url.path().trim_end_matches('/'), "/genomics");
-        url.query_pairs().into_owned().filter(|(name, _)| name != "x-id").collect()
-    }
-
-    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
-    }
-
-    #[tokio::test]
-    async fn pages_follow_each_other_by_decoded_markers() {
-        let first = [
-            entry("Version", "a+%3D%2B", "3"),
-            entry("DeleteMarker", "a+%3D%2B", "2"),
-            "<IsTruncated>true</IsTruncated><NextKeyMarker>a+%3D%2B</NextKeyMarker>\
-             <NextVersionIdMarker>2</NextVersionIdMarker>"
-                .to_owned(),
-        ];
-        let second = [entry("Version", "a+%3D%2B", "1"), END.to_owned()];
-        let answers = [first.concat(), second.concat()].map(|inner| answer(200, &listing(&inner)));
-        let (server, bucket) = serve(answers).await;
-
-        let page = bucket.list("a ", None).await.unwrap();
-        let found: Vec<_> =
-            page.entries.iter().map(|(key, entry)| (key.as_str(), entry.version.as_str())).collect();
-        assert_eq!(found, [("a =+", "3"), ("a =+", "2")]);
-        assert_eq!(page.entries[1].1.state, State::Marker);
-        let cursor = Cursor { key: "a =+".to_owned(), version: Some(VersionId::parse(Some("2"))) };
-        assert_eq!(page.next, Some(cursor));
-
-        let page = bucket.list("a ", page.next.as_ref()).await.unwrap();
-        assert_eq!(page.next, None);
-        assert_eq!(page.entries.len(), 1);
-
-        let common = [("versions", ""), ("encoding-type", "url")];
-        let rest = [("max-keys", "1000"), ("prefix", "a ")];
-        assert_eq!(query(&server, 0), pairs(&[&common[..], &rest].concat()));
-        let markers = ([("key-marker", "a =+")], [("version-id-marker", "2")]);
-        assert_eq!(query(&server, 1), pairs(&[&common[..], &markers.0, &rest, &markers.1].concat()));
-    }
-
-    #[tokio::test]
-    async fn a_key_alone_goes_out_without_a_version() {
-        let (server, bucket) = serve([answer(200, &listing(END))]).await;
-        let after = Cursor { key: "a".to_owned(), version: None };
-        bucket.list("", Some(&after)).await.unwrap();
-        let sent = query(&server, 0);
-        assert!(sent.contains(&("key-marker".to_owned(), "a".to_owned())), "{sent:?}");
-        assert!(sent.iter().all(|(name, _)| name != "version-id-marker"), "{sent:?}");
-    }
-
-    #[tokio::test]
-    async fn a_raw_control_character_is_no_obstacle() {
-        let inner = [&entry("Version", "a\u{1}b", "1"), END].concat();
-        let body = format!("<ListVersionsResult>{inner}</ListVersionsResult>");
-        let (_server, bucket) = serve([answer(200, &body)]).await;
-        assert_eq!(bucket.list("", None).await.unwrap().entries[0].0, "a\u{1}b");
-    }
-
-    #[tokio::test]
-    async fn the_window_lies_around_the_date_of_the_answer() {
-        let date = "Date: Mon, 20 Jul 2026 10:00:00 GMT\r\n";
-        let pause = Duration::from_millis(100);
-        let server = Server::start_slow(pause, [answer_with(200, date, &listing(END))]).await;
-        let bucket = Bucket::new("genomics", crate::aws::s3(&server.config().await));
-        let window = bucket.list("", None).await.unwrap().window;
-        let width = window.to.distance(window.from);
-        let shortest = (Duration::from_secs(1) + pause) * 2;
-        assert!(width >= shortest && width < shortest * 4, "{width:?}");
-        assert_eq!((window.from.as_micros() + window.to.as_micros()) / 2, 1_784_541_600_000_000);
-    }
-
-    #[tokio::test]
-    async fn what_passes_is_tried_again() {
-        let answers = [
-            answer(503, &error("SlowDown")),
-            answer(500, "<html>oops"),
-            answer(200, &error("InternalError")),
-            answer(200, "<ListVersionsResult><Version>"),
-            answer(200, &listing(END)),
-        ];
-        let (server, bucket) = serve(answers).await;
-        bucket.list("", None).await.unwrap();
-        assert_eq!(server.asked().len(), 5);
-    }
-
-    #[tokio::test]
-    async fn an_error_in_an_answer_of_200_is_an_error() {
-        let answers = vec![answer(200, &error("SlowDown")); crate::aws::ATTEMPTS_MAX as usize];
-        let (_server, bucket) = serve(answers).await;
-        let fault = bucket.list("", None).await.unwrap_err();
-        assert_eq!((fault.kind, fault.answer.as_str()), (Kind::Throttled, "SlowDown: because"));
-    }
-
-    #[tokio::test]
-    async fn faults_say_what_was_done_and_what_to_do() {
-        let told = "x-amz-bucket-region: eu-north-1\r\nx-amz-request-id: R1\r\n";
-        let endless = "<IsTruncated>true</IsTruncated><NextKeyMarker>k%3D</NextKeyMarker>\
-            <NextVersionIdMarker>1</NextVersionIdMarker>";
-        let stray = [&entry("Version", "other", "1"), END].concat();
-        let denied = "AccessDenied: because";
-        for (answer, kind, text, remedy) in [
-            (
-                answer(403, &error("AccessDenied")),
-                Kind::Denied,
-                denied,
-                "s3:ListBucketVersions on arn:aws:s3:::genomics",
-            ),
-            (
-                answer_with(301, told, &error("PermanentRedirect")),
-                Kind::WrongRegion,
-                "PermanentRedirect",
-                "eu-north-1",
-            ),
-            (answer(404, &error("NoSuchBucket")), Kind::Absent, "NoSuchBucket", "exists"),
-            (answer(400, &error("ExpiredToken")), Kind::Credentials, "ExpiredToken", "credentials"),
-            (answer(403, &error("SignatureDoesNotMatch")), Kind::Credentials, "Signature", "credentials"),
-            (
-                answer(501, &error("NotImplemented")),
-                Kind::Unsupported,
-                "NotImplemented",
-                "s3:ListBucketVersions",
-            ),
-            (answer(405, ""), Kind::Unsupported, "HTTP status 405", "store"),
-            (answer(200, &listing(endless)), Kind::Malformed, "does not advance", "endpoint"),
-            (answer(200, &listing(&stray)), Kind::Malformed, "\"other\" is listed", "endpoint"),
-            (answer_with(200, "", &listing(END)), Kind::Malformed, "no date header", "endpoint"),
-            (answer_with(200, "Date: soon\r\n", &listing(END)), Kind::Malformed, "\"soon\"", "endpoint"),
-        ] {
-            let (_server, bucket) = serve([answer]).await;
-            let after = Cursor { key: "k=".to_owned(), version: Some(VersionId::parse(Some("1"))) };
-            let fault = bucket.list("k", Some(&after)).await.unwrap_err();
-            assert_eq!(fault.kind, kind, "{fault}");
-            let action = "list versions of \"genomics\" under \"k\" from \"k=\": ";
-            assert!(fault.to_string().starts_with(action), "{fault}");
-            assert!(fault.answer.contains(text), "{fault}");
-            assert!(fault.remedy.contains(remedy), "{}", fault.remedy);
-        }
-        let (_server, bucket) = serve([answer_with(403, told, &error("AccessDenied"))]).await;
-        let fault = bucket.list("", None).await.unwrap_err();
-        assert_eq!(fault.source().unwrap().to_string(), "request id R1");
-    }
-
-    #[tokio::test]
-    async fn versioning_has_three_states() {
-        for (status, expected) in [
-            ("", Versioning::Unversioned),
-            ("<Status>Enabled</Status>", Versioning::Enabled),
-            ("<Status>Suspended</Status>", Versioning::Suspended),
-        ] {
-            let body = format!("<VersioningConfiguration>{status}</VersioningConfiguration>");
-            let (_server, bucket) = serve([answer(200, &body)]).await;
-            assert_eq!(bucket.versioning().await.unwrap().0, expected);
-        }
-        let (_server, bucket) = serve([answer_with(200, "", "<VersioningConfiguration/>")]).await;
-        assert_eq!(bucket.versioning().await.unwrap_err().answer[..31], *"the answer has no date header, ");
-        for body in ["<VersioningConfiguration><Status>Odd</Status></VersioningConfiguration>", "<html>"] {
-            let (_server, bucket) = serve([answer(200, body)]).await;
-            let fault = bucket.versioning().await.unwrap_err();
-            assert_eq!(fault.kind, Kind::Malformed, "{fault}");
-        }
-    }
-
-    #[tokio::test]
-    async fn the_region_is_told_even_to_those_who_may_not_look() {
-        let told = "x-amz-bucket-region: eu-north-1\r\n";
-        let eu = answer(200, "<LocationConstraint>EU</LocationConstraint>");
-        let null = answer(200, "<LocationConstraint/>");
-        let unknown = || answer(501, &error("NotImplemented"));
-        for (answers, region) in [
-            (vec![answer_with(200, told, "")], "eu-north-1"),
-            (vec![answer_with(301, told, "")], "eu-north-1"),
-            (vec![answer_with(403, told, "")], "eu-north-1"),
-            (vec![answer(200, ""), eu], "eu-west-1"),
-            (vec![answer(403, ""), null], "us-east-1"),
-            (vec![answer(200, ""), unknown()], "eu-west-1"),
-        ] {
-            let (_server, bucket) = serve(answers).await;
-            assert_eq!(bucket.region().await.unwrap(), region);
-        }
-        let (_server, bucket) = serve([answer(404, "")]).await;
-        assert_eq!(bucket.region().await.unwrap_err().kind, Kind::Absent);
-    }
-
-    #[tokio::test]
-    async fn debug_shows_no_secrets() {
-        let (_server, bucket) = serve([]).await;
-        assert_eq!(format!("{bucket:?}"), "Bucket { name: \"genomics\", .. }");
-    }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 
+use stocktake::bucket::rules::Rules;
 use stocktake::bucket::{Bucket, Cursor, Page, Versioning};
 use stocktake::fault::Fault;
 use stocktake::model::{Listed, Window};
@@ -124,5 +125,9 @@ impl Bucket for Store {
 
     async fn region(&self) -> Result<String, Fault> {
         Ok("eu-central-1".to_owned())
+    }
+
+    async fn notifications(&self) -> Result<Rules, Fault> {
+        Ok(Rules::default())
     }
 }
