@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::setup::documents;
+
 /// How the process ended, in the numbers of BSD's `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -69,6 +71,8 @@ pub enum Command {
     Reconcile(Reconcile),
     /// Ask S3 about these keys now, and repair what the catalog has wrong
     Recheck(Recheck),
+    /// Print the policies that a bucket takes: the least that must be allowed, and to whom
+    Policy(Policy),
     /// Say what a message's body means, without touching anything
     Decode(Decode),
     /// Show what is connected, how fresh it is, and how much drift there was
@@ -111,6 +115,23 @@ pub struct Recheck {
     /// The keys, as they really are: not URL-encoded
     #[arg(required = true, value_name = "KEY")]
     pub keys: Vec<String>,
+}
+
+/// Options of `policy`.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Policy {
+    /// The bucket, as it is configured
+    #[arg(long, value_name = "BUCKET")]
+    pub bucket: String,
+    /// The user or role that the daemon is before it takes on any other [default: any of the queue's account]
+    #[arg(long, value_name = "ARN")]
+    pub principal: Option<String>,
+    /// The account that owns the bucket [default: that of its role, else that of the queue]
+    #[arg(long, value_name = "ACCOUNT")]
+    pub account: Option<String>,
+    /// Only policies of this kind, and nothing but them
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub only: Option<documents::Kind>,
 }
 
 /// Options of `decode`.

@@ -53,7 +53,7 @@ const COMMITS: Kind =
 #[rustfmt::skip]
 pub const ALL: &[Metric] = &[
     EVENTS, MESSAGES, QUARANTINED, EVENT_LAG, BATCH_RECORDS, COMMIT, COMMIT_RETRIES, RECHECKS, RECHECKS_PENDING,
-    S3_REQUESTS, RECONCILE_KEYS, DRIFT, COMPLETE_THROUGH, BUILD_INFO,
+    S3_REQUESTS, RECONCILE_KEYS, IGNORED_KEYS, DRIFT, COMPLETE_THROUGH, BUILD_INFO,
 ];
 
 const EVENTS: Metric = metric(
@@ -122,6 +122,13 @@ const RECONCILE_KEYS: Metric = metric(
     Unit::Count,
     &[],
     "Keys that runs have compared with the catalog.",
+);
+const IGNORED_KEYS: Metric = metric(
+    "stocktake_ignored_keys_total",
+    Kind::Counter,
+    Unit::Count,
+    &["bucket"],
+    "Keys that runs have seen and kept out of the catalog, as `ignore` says.",
 );
 const DRIFT: Metric = metric(
     "stocktake_drift_total",
@@ -219,6 +226,11 @@ pub fn reconcile_keys() -> Counter {
     counter!(RECONCILE_KEYS.name)
 }
 
+/// Counts keys that runs have seen and ignored.
+pub fn ignored_keys(bucket: &str) -> Counter {
+    counter!(IGNORED_KEYS.name, "bucket" => bucket.to_owned())
+}
+
 /// Counts differences found. `kind` is `missing`, `stale`, `ghost` or `latest`.
 pub fn drift(kind: &'static str) -> Counter {
     counter!(DRIFT.name, "kind" => kind)
@@ -302,6 +314,7 @@ mod tests {
             assert_eq!(answer, Ok(()));
             drop(s3_request("ListObjectVersions", async { Ok::<_, ()>(()) }));
             reconcile_keys().increment(1_000);
+            ignored_keys("genomics").increment(2);
             drift("ghost").increment(1);
             complete_through("genomics").set(1_750_000_000.0);
         });
@@ -320,6 +333,7 @@ mod tests {
             "stocktake_rechecks_pending 3",
             "stocktake_s3_requests_total{operation=\"ListObjectVersions\",outcome=\"ok\"} 1",
             "stocktake_reconcile_keys_total 1000",
+            "stocktake_ignored_keys_total{bucket=\"genomics\"} 2",
             "stocktake_drift_total{kind=\"ghost\"} 1",
             "stocktake_complete_through_timestamp_seconds{bucket=\"genomics\"} 1750000000",
             concat!("stocktake_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),

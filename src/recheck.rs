@@ -182,7 +182,10 @@ pub async fn recheck_one(
     clock: Clock,
 ) -> Result<Repaired, Trouble> {
     match look(bucket, &recheck.key).await {
-        Ok(sighting) => {
+        Ok(mut sighting) => {
+            if connection.ignore.has(&recheck.key) {
+                sighting.listed.clear();
+            }
             let pause = connection.terms.margin + PAUSE;
             let repaired = catalog.settle(connection, recheck, &sighting, pause, clock()).await?;
             if recheck.run_id.is_some() {

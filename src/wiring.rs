@@ -61,6 +61,7 @@ pub(crate) fn connection(config: &Config, bucket: &config::Bucket) -> Arc<Connec
     Arc::new(Connection {
         bucket: bucket.name.clone(),
         prefix: bucket.prefix.clone(),
+        ignore: bucket.ignore.clone(),
         terms: Terms {
             margin: config.merge.margin,
             trust_sequencers: bucket.trust_sequencers,

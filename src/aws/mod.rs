@@ -33,8 +33,9 @@ pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a call may take, with all its attempts.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(150);
 
-/// What our sessions are called in the logs of the account whose role we take on.
-pub const SESSION_NAME: &str = "stocktake";
+/// What our sessions are called in the logs of the account whose role we take on, unless somebody
+/// has another name for them.
+const SESSION_NAME: &str = "stocktake";
 
 /// How a bucket or a queue is reached. Equal ones can share one [`SdkConfig`], and with it the
 /// cache of credentials.
@@ -49,6 +50,9 @@ pub struct Access {
     /// What that role's owner wants to hear. AWS does not count it a secret
     /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_common-scenarios_third-party.html>).
     pub external_id: Option<String>,
+    /// What a session in that role is called, `stocktake` where unset: it is part of our ARN, and may be
+    /// what the role's owner tells us from others by.
+    pub session_name: Option<String>,
     /// How long a session in that role lasts, in whole seconds; an hour where unset.
     pub session_duration: Option<Duration>,
 }
@@ -81,7 +85,8 @@ pub async fn sdk_config(access: &Access) -> SdkConfig {
 /// Takes on the role, if there is one, with the credentials that `base` has.
 async fn with_role(base: SdkConfig, access: &Access) -> SdkConfig {
     let Some(role_arn) = &access.role_arn else { return base };
-    let mut role = AssumeRoleProvider::builder(role_arn).configure(&base).session_name(SESSION_NAME);
+    let name = access.session_name.as_deref().unwrap_or(SESSION_NAME);
+    let mut role = AssumeRoleProvider::builder(role_arn).configure(&base).session_name(name);
     if let Some(external_id) = &access.external_id {
         role = role.external_id(external_id);
     }
@@ -142,6 +147,7 @@ mod tests {
             endpoint_url: Some(server.url.clone()),
             role_arn: Some("arn:aws:iam::1:role/r".to_owned()),
             external_id: Some("partner 7".to_owned()),
+            session_name: Some("ours".to_owned()),
             session_duration: Some(Duration::from_secs(900)),
         };
         let base = Access { role_arn: None, ..access.clone() };
@@ -151,7 +157,7 @@ mod tests {
             s3(&config).get_bucket_versioning().bucket("b").send().await.unwrap();
         }
         let asked = server.asked();
-        for part in ["ExternalId=partner%207", "RoleSessionName=stocktake", "DurationSeconds=900"] {
+        for part in ["ExternalId=partner%207", "RoleSessionName=ours", "DurationSeconds=900"] {
             assert!(asked[0].body.contains(part), "{part} in {}", asked[0].body);
         }
         for asked in &asked[1..] {

@@ -7,6 +7,7 @@ use super::rows::date;
 use super::{Catalog, Terms};
 use crate::bucket::Versioning;
 use crate::health::Subject;
+use crate::ignore::Ignore;
 use crate::model::{Horizon, Timestamp, Window};
 
 /// One bucket, or what is below a prefix of it, that is kept in the catalog.
@@ -16,6 +17,8 @@ pub struct Connection {
     pub bucket: String,
     /// Only keys that begin with this; the empty prefix is the whole bucket.
     pub prefix: String,
+    /// Keys of these that stay out.
+    pub ignore: Ignore,
     /// How its claims and observations are merged.
     pub terms: Terms,
 }

@@ -7,6 +7,7 @@ use url::Url;
 use super::region;
 use super::section::Section;
 use crate::aws::Access;
+use crate::setup::{Arn, is_account};
 
 /// What STS allows for an assumed role; a role that was itself reached through a role gets an hour
 /// at most (<https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>).
@@ -45,11 +46,17 @@ pub(super) fn read(section: &mut Section<'_>, inherited: &Access) -> Access {
         );
     }
 
+    let session_name = section.optional("session_name");
+    if session_name.as_deref().is_some_and(|name| !is_session_name(name)) {
+        section.mistake("session_name", "must be 2 to 64 letters, digits and characters of _+=,.@-");
+    }
+
     Access {
         region: region.or_else(|| inherited.region.clone()),
         endpoint_url,
         role_arn: role_arn.or_else(|| inherited.role_arn.clone()),
         external_id: section.optional("external_id").or_else(|| inherited.external_id.clone()),
+        session_name: session_name.or_else(|| inherited.session_name.clone()),
         session_duration: session_duration(section).or(inherited.session_duration),
     }
 }
@@ -74,6 +81,26 @@ pub(super) fn http_url(text: &str) -> Result<Url, String> {
         return Err("must end before any ? or #".to_owned());
     }
     Ok(url)
+}
+
+/// What STS takes for a name
+/// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>).
+fn is_session_name(name: &str) -> bool {
+    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
+    (2..=64).contains(&name.len()) && name.bytes().all(is_fine)
+}
+
+/// A key in KMS, by its ARN: what policies can name.
+pub(super) fn kms_key(section: &mut Section<'_>) -> Option<String> {
+    let arn = section.optional("kms_key")?;
+    let is_key = arn.parse::<Arn>().is_ok_and(|arn| {
+        arn.service == "kms" && is_account(&arn.account) && arn.resource.starts_with("key/")
+    });
+    if !is_key {
+        let form = "\"arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab\"";
+        section.mistake("kms_key", format_args!("must be the ARN of a key such as {form}, and no alias"));
+    }
+    Some(arn)
 }
 
 fn is_role(arn: &str) -> bool {

@@ -7,6 +7,7 @@ use super::access;
 use super::region::{self, PROJECT_REGIONS};
 use super::section::Section;
 use crate::aws::Access;
+use crate::ignore::Ignore;
 
 /// Below a second the runs of one bucket would only chase each other.
 const RECONCILE_MIN: Duration = Duration::from_secs(1);
@@ -26,6 +27,10 @@ pub struct Bucket {
     /// Whether the order that events claim for themselves is believed. Stores that make sequencers
     /// up, or leave them out now and then, need `false`: every event is then a question to S3.
     pub trust_sequencers: bool,
+    /// Keys that stay out of the catalog.
+    pub ignore: Ignore,
+    /// The key that objects are encrypted with, if it is not AWS's: policies have to name it.
+    pub kms_key: Option<String>,
     /// The region it must be in, where the entry itself names one. That of `[aws]` is only where
     /// requests go first.
     pub required_region: Option<String>,
@@ -65,6 +70,8 @@ impl Bucket {
             prefix,
             reconcile_every: reconcile_every(section),
             trust_sequencers: section.flag("trust_sequencers"),
+            ignore: ignore(section),
+            kms_key: access::kms_key(section),
             required_region,
             access,
         }
@@ -75,6 +82,13 @@ impl Bucket {
         self.name == other.name
             && (self.prefix.starts_with(&other.prefix) || other.prefix.starts_with(&self.prefix))
     }
+}
+
+fn ignore(section: &mut Section<'_>) -> Ignore {
+    Ignore::new(section.texts("ignore")).unwrap_or_else(|message| {
+        section.mistake("ignore", message);
+        Ignore::default()
+    })
 }
 
 fn project_region(section: &mut Section<'_>) -> Option<String> {

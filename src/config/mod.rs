@@ -95,6 +95,28 @@ impl Config {
         if self.queues.is_empty() {
             warnings.push("queue: none is configured, so changes are only found by listing".to_owned());
         }
+        for (index, bucket) in self.buckets.iter().enumerate() {
+            let name = &bucket.name;
+            if bucket.prefix.is_empty() {
+                warnings.push(format!(
+                    "bucket[{index}].prefix: is empty, so all of {name:?} is followed, and nobody else can be notified \
+                     of the same events anywhere in it, since rules of one bucket may not overlap; give a prefix if \
+                     a part is enough"
+                ));
+            }
+            let region = bucket.access.region.as_ref();
+            let is_elsewhere =
+                |queue: &Queue| queue.access.region.is_some() && queue.access.region.as_ref() != region;
+            if let Some(region) = region
+                && !self.queues.is_empty()
+                && self.queues.iter().all(is_elsewhere)
+            {
+                warnings.push(format!(
+                    "bucket[{index}].region: {name:?} is to be in {region}, where no queue is: S3 sends only to queues \
+                     and topics in the bucket's own region"
+                ));
+            }
+        }
         warnings
     }
 

@@ -24,6 +24,8 @@ pub struct Queue {
     /// How long a message stays invisible to others once it is received, 30 s, whatever the queue
     /// itself is set to. While it is in hand the time is extended; if we die, it has to pass.
     pub visibility_timeout: Duration,
+    /// The key that messages are encrypted with, if it is not AWS's: policies have to name it.
+    pub kms_key: Option<String>,
     /// How to reach it. Its own keys come first, then the region its URL names, then `[aws]`.
     pub access: Access,
 }
@@ -43,6 +45,7 @@ impl Queue {
             url,
             receivers: section.number("receivers", 1..=RECEIVERS_MAX),
             visibility_timeout: section.duration("visibility_timeout", VISIBILITY_MIN..=VISIBILITY_MAX),
+            kms_key: access::kms_key(section),
             access,
         }
     }

@@ -47,7 +47,23 @@ mod tests {
     #[test]
     fn projects_have_names_or_codes() {
         let check = |name, region: Option<&str>| assert_eq!(of_project(name).as_deref(), region, "{name}");
-        check("Germany", Some("eu-central-1"));
+        for (project, region) in [
+            ("Australia", "ap-southeast-2"),
+            ("Canada", "ca-central-1"),
+            ("Germany", "eu-central-1"),
+            ("India", "ap-south-1"),
+            ("Indonesia", "ap-southeast-3"),
+            ("Israel", "il-central-1"),
+            ("Japan", "ap-northeast-1"),
+            ("Singapore", "ap-southeast-1"),
+            ("South Korea", "ap-northeast-2"),
+            ("UK", "eu-west-2"),
+            ("United Arab Emirates", "me-central-1"),
+            ("United States", "us-east-1"),
+        ] {
+            check(project, Some(region));
+            check(region, Some(region));
+        }
         check("south korea", Some("ap-northeast-2"));
         check(" UNITED STATES ", Some("us-east-1"));
         check("EU-West-2", Some("eu-west-2"));

@@ -128,6 +128,26 @@ impl<'a> Section<'a> {
         if text.is_empty() { self.default(key) } else { Some(text) }
     }
 
+    /// A list of texts. The environment has one text, or a list as the file would write it.
+    pub(super) fn texts(&mut self, key: &str) -> Vec<String> {
+        let text = |value: &Value| match &value.kind {
+            ValueKind::String(text) => Some(text.clone()),
+            _ => None,
+        };
+        let texts = match self.values.get(key).map(|value| &value.kind) {
+            None => Some(Vec::new()),
+            Some(ValueKind::Array(values)) => values.iter().map(text).collect(),
+            Some(ValueKind::String(list)) if list.starts_with('[') => serde_json::from_str(list).ok(),
+            Some(ValueKind::String(one)) if one.is_empty() => Some(Vec::new()),
+            Some(ValueKind::String(one)) => Some(vec![one.clone()]),
+            Some(_) => None,
+        };
+        texts.unwrap_or_else(|| {
+            self.mistake(key, "must be a list of texts, such as [\"**/*.tmp\"]");
+            Vec::new()
+        })
+    }
+
     /// A whole number within a range.
     pub(super) fn number<T>(&mut self, key: &str, range: RangeInclusive<T>) -> T
     where

@@ -145,7 +145,8 @@ impl<Q: Queue> Receiver<Q> {
             metrics::events(metrics::NO_BUCKET, record.kind.as_str(), "ignored").increment(1);
             return message.done().await;
         };
-        let Some(claim) = record.claim() else {
+        let claim = if connection.ignore.has(&record.key) { None } else { record.claim() };
+        let Some(claim) = claim else {
             metrics::events(&connection.bucket, record.kind.as_str(), "ignored").increment(1);
             return message.done().await;
         };

@@ -2,12 +2,13 @@
 
 use crate::bucket::{Bucket, Cursor, Page};
 use crate::fault::Fault;
+use crate::ignore::Ignore;
 use crate::model::{Listed, Span, Unsorted, Window, shared};
 
 /// All entries of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ListedKey {
-    /// Versions and markers, newest first.
+    /// Versions and markers, newest first; none of a key that is ignored.
     pub(super) entries: Vec<Listed>,
     /// When they were true, and all there was of the key: spans the pages they came on, and the one
     /// that shows that no more come.
@@ -22,6 +23,7 @@ pub(super) struct ListedKey {
 pub(super) struct Pages<'a, B> {
     bucket: &'a B,
     prefix: &'a str,
+    ignore: &'a Ignore,
     /// What is listed: its beginning stays, its end may come nearer.
     pub(super) span: Span,
     after: Option<Cursor>,
@@ -40,11 +42,11 @@ pub(super) enum Broken {
 }
 
 impl<'a, B: Bucket> Pages<'a, B> {
-    pub(super) fn new(bucket: &'a B, prefix: &'a str, span: Span) -> Self {
+    pub(super) fn new(bucket: &'a B, prefix: &'a str, ignore: &'a Ignore, span: Span) -> Self {
         // A listing begins after a whole key, never before one: so do spans.
         let after = (span.after.as_str() >= prefix && !span.after.is_empty())
             .then(|| Cursor { key: span.after.clone(), version: None });
-        Self { bucket, prefix, span, after, open: None, is_ended: false, place: None, window: None }
+        Self { bucket, prefix, ignore, span, after, open: None, is_ended: false, place: None, window: None }
     }
 
     /// Whether the last page was read.
@@ -74,10 +76,12 @@ impl<'a, B: Bucket> Pages<'a, B> {
         let ours = page.entries.into_iter().take_while(|(key, _)| !self.span.is_before(key));
         // No text in Postgres holds a NUL, so no row could.
         for (key, entry) in ours.filter(|(key, _)| !key.contains('\0')) {
+            // An ignored key is looked at like one that has nothing: rows from before go.
+            let entry = (!self.ignore.has(&key)).then_some(entry);
             match &mut self.open {
-                Some((open, listed)) if *open == key => listed.entries.push(entry),
+                Some((open, listed)) if *open == key => listed.entries.extend(entry),
                 open => {
-                    let listed = ListedKey { entries: vec![entry], window, opened: window };
+                    let listed = ListedKey { entries: entry.into_iter().collect(), window, opened: window };
                     whole.extend(open.replace((key, listed)));
                 }
             }

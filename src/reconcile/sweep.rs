@@ -79,7 +79,7 @@ impl<'a, B: Bucket> Sweep<'a, B> {
             horizon: horizon.map_err(team.postgres("read the horizon"))?,
             join: Join::after(&span.after),
             position: span.after.clone(),
-            pages: Pages::new(&*team.bucket, &team.prefix, span),
+            pages: Pages::new(&*team.bucket, &team.prefix, &team.connection.ignore, span),
             team,
             range,
             place: None,
@@ -122,7 +122,9 @@ impl<'a, B: Bucket> Sweep<'a, B> {
             Broken::Fault(fault) => Trouble::S3(fault),
             Broken::Unsorted(reason) => unsorted(reason),
         })?;
-        metrics::reconcile_keys().increment(page.len() as u64);
+        let ignored = page.iter().filter(|(_, listed)| listed.entries.is_empty()).count();
+        metrics::ignored_keys(&team.connection.bucket).increment(ignored as u64);
+        metrics::reconcile_keys().increment((page.len() - ignored) as u64);
         for (key, listed) in page {
             join.push_listed(key, listed).map_err(unsorted)?;
         }
@@ -155,7 +157,7 @@ impl<'a, B: Bucket> Sweep<'a, B> {
     fn judge(&mut self, pair: Pair<ListedKey, Stack>) {
         let unsaved = &mut self.unsaved;
         self.position.clone_from(&pair.key);
-        if let Some(listed) = &pair.listed {
+        if let Some(listed) = pair.listed.as_ref().filter(|listed| !listed.entries.is_empty()) {
             unsaved.counts.keys += 1;
             unsaved.counts.versions += i64::try_from(listed.entries.len()).unwrap_or(i64::MAX);
         }

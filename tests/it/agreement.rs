@@ -7,6 +7,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use sqlx::PgPool;
 use stocktake::catalog::{Catalog, Connection, MIGRATOR, Terms};
+use stocktake::ignore::Ignore;
 use stocktake::metrics;
 use stocktake::model::{Claim, Content, Fact, Horizon, Sequencer, Span, Stack, Timestamp, VersionId};
 use time::OffsetDateTime;
@@ -83,7 +84,8 @@ async fn two_writers_leave_what_one_order_of_their_batches_makes(pool: PgPool) {
         trust_sequencers: true,
         recheck_delay: Duration::from_secs(3),
     };
-    let connection = Connection { bucket: "genomics".to_owned(), prefix: String::new(), terms };
+    let connection =
+        Connection { bucket: "genomics".to_owned(), prefix: String::new(), ignore: Ignore::default(), terms };
     let (one, other) = (Catalog::on(pool.clone()), Catalog::on(pool.clone()));
     one.connect(&connection, NOW).await.unwrap();
     let horizon = one.horizon(&connection).await.unwrap();

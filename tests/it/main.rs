@@ -5,6 +5,7 @@
 mod agreement;
 mod catalog;
 mod guard;
+mod ignore;
 mod ingest;
 mod ranges;
 mod recheck;

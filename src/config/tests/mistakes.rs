@@ -43,7 +43,7 @@ fn every_mistake_is_reported_at_once() {
             "admin.listen: must be an IP address and a port such as \"127.0.0.1:9464\", or \"\" for none, not \"localhost:9464\"",
             "log.format: must be \"text\" or \"json\", not \"xml\"",
             "queue[0].url: is an ARN: write the queue's URL, such as \"https://sqs.eu-central-1.amazonaws.com/123456789012/stocktake\"",
-            "bucket[0].prefx: unknown key; known here: name, prefix, project_region, reconcile_every, trust_sequencers, region, endpoint_url, role_arn, external_id, session_duration",
+            "bucket[0].prefx: unknown key; known here: name, prefix, project_region, reconcile_every, trust_sequencers, ignore, kms_key, region, endpoint_url, role_arn, external_id, session_name, session_duration",
             "bucket[0].name: \"a\" cannot be a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens, a letter or digit at both ends, no two dots together and not an IP address",
             "bucket[1].name: is required: set it in the file, or as STOCKTAKE_BUCKET__1__NAME",
             "bucket[1].prefix: must not begin with /: S3's keys are not paths, and \"/a\" is another key than \"a\"; write \"b\"",
@@ -201,6 +201,10 @@ fn buckets_are_checked() {
             &[&format!("bucket[0].prefix: {message}")],
         );
     };
+    prefix(
+        "/a/",
+        "must not begin with /: S3's keys are not paths, and \"/a\" is another key than \"a\"; write \"a/\"",
+    );
     prefix("a", "must end in /, or \"a\" would also mean \"a2/…\"; write \"a/\"");
     prefix(
         "./a/",
@@ -223,6 +227,30 @@ fn buckets_are_checked() {
             "bucket[0].project_region: \"Atlantis\" is neither a region's code nor a name of one; known names: Australia, Canada, Germany, India, Indonesia, Israel, Japan, Singapore, South Korea, UK, United Arab Emirates, United States",
             "bucket[1].region: is us-east-1, but project_region means eu-central-1: leave one of them out",
             "bucket[2].prefix: \"x/\" overlaps bucket[0].prefix \"\", and both are in \"abc\": a key can belong to one only",
+        ],
+    );
+}
+
+#[test]
+fn what_only_setting_up_needs_is_checked_too() {
+    check(
+        "[aws]
+         session_name = 'us all'
+         [[queue]]
+         url = 'https://sqs.eu-central-1.amazonaws.com/123456789012/q'
+         kms_key = 'alias/aws/sqs'
+         [[bucket]]
+         name = 'abc'
+         ignore = ['a/[']
+         [[bucket]]
+         name = 'def'
+         ignore = [1]",
+        &[],
+        &[
+            "aws.session_name: must be 2 to 64 letters, digits and characters of _+=,.@-",
+            "queue[0].kms_key: must be the ARN of a key such as \"arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab\", and no alias",
+            "bucket[0].ignore: \"a/[\" is no glob: unclosed character class; missing ']'",
+            "bucket[1].ignore: must be a list of texts, such as [\"**/*.tmp\"]",
         ],
     );
 }

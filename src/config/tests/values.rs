@@ -37,7 +37,7 @@ fn the_environment_alone_is_enough() {
     assert!(!config.buckets[0].trust_sequencers && config.buckets[1].trust_sequencers);
     assert_eq!(config.buckets[0].reconcile_every, Some(24 * HOUR));
     assert_eq!(config.require_buckets(), Ok(()));
-    assert!(config.warnings().is_empty());
+    assert_eq!(config.warnings().len(), 2, "each of a whole bucket: {:?}", config.warnings());
 }
 
 #[test]
@@ -65,7 +65,13 @@ fn the_environment_wins_key_by_key() {
     assert_eq!(config.ingest.workers, 2);
     assert_eq!(config.buckets[0].name, "abc");
     assert_eq!(config.buckets.len(), 2);
-    assert_eq!(config.warnings(), ["queue: none is configured, so changes are only found by listing"]);
+    let warnings = config.warnings();
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert_eq!(warnings[0], "queue: none is configured, so changes are only found by listing");
+    assert!(
+        warnings[1].starts_with("bucket[0].prefix: is empty, so all of \"abc\" is followed"),
+        "{warnings:?}"
+    );
 }
 
 #[test]
@@ -77,6 +83,7 @@ fn access_is_inherited_key_by_key() {
          region = 'us-east-1'
          role_arn = 'arn:aws:iam::123456789012:role/path/ours'
          external_id = '…'
+         session_name = 'us@here'
          [[queue]]
          url = 'https://sqs.eu-central-1.amazonaws.com/123456789012/q'
          [[bucket]]
@@ -96,6 +103,7 @@ fn access_is_inherited_key_by_key() {
         endpoint_url: None,
         role_arn: Some("arn:aws:iam::123456789012:role/path/ours".into()),
         external_id: Some("…".into()),
+        session_name: Some("us@here".into()),
         session_duration: Some(HOUR),
     };
     assert_eq!(config.aws, ours);
@@ -132,4 +140,37 @@ fn parts_of_one_bucket_may_be_mirrored() {
     let toml = "[database]\nurl = 'postgres://h/d'\n[[bucket]]\nname = 'abc'\nprefix = 'a/'\n\
                 [[bucket]]\nname = 'abc'\nprefix = 'a b/'\n[[bucket]]\nname = 'abd'";
     assert_eq!(parsed(toml, &[]).unwrap().buckets.len(), 3);
+}
+
+#[test]
+fn lists_come_from_the_file_and_from_the_environment() {
+    let toml = "[database]\nurl = 'postgres://h/d'\n[[bucket]]\nname = 'abc'\nignore = ['**/*.tmp', 'a/**']";
+    for (variable, expected) in [
+        (None, &["**/*.tmp", "a/**"][..]),
+        (Some("*.bak"), &["*.bak"]),
+        (Some("[\"{a,b}/*\", \"c\"]"), &["{a,b}/*", "c"]),
+        (Some(""), &[]),
+    ] {
+        let variables: Vec<_> =
+            variable.map(|value| ("STOCKTAKE_BUCKET__0__IGNORE", value)).into_iter().collect();
+        assert_eq!(parsed(toml, &variables).unwrap().buckets[0].ignore.globs(), expected, "{variable:?}");
+    }
+}
+
+#[test]
+fn a_bucket_without_a_queue_in_its_region_is_warned_of() {
+    let config = parsed(
+        "[database]\nurl = 'postgres://h/d'\n[[queue]]\nurl = 'https://sqs.eu-west-2.amazonaws.com/123456789012/q'\n\
+         [[bucket]]\nname = 'abc'\nprefix = 'a/'\nproject_region = 'UK'\n\
+         [[bucket]]\nname = 'def'\nprefix = 'a/'\nproject_region = 'Germany'",
+        &[],
+    );
+    let warnings = config.unwrap().warnings();
+    assert_eq!(
+        warnings,
+        [
+            "bucket[1].region: \"def\" is to be in eu-central-1, where no queue is: S3 sends only to queues and topics \
+          in the bucket's own region"
+        ]
+    );
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 use stocktake::catalog::{Catalog, Connection, Counts, Ending, Progress, Run, Sighting, Terms};
 use stocktake::fault::{Fault, Kind};
+use stocktake::ignore::Ignore;
 use stocktake::model::{Claim, Content, Fact, Listed, Sequencer, Span, State, Timestamp, VersionId, Window};
 use stocktake::reconcile::Schedule;
 use time::OffsetDateTime;
@@ -60,7 +61,7 @@ pub(crate) fn connection(prefix: &str) -> Connection {
         trust_sequencers: true,
         recheck_delay: Duration::from_secs(3),
     };
-    Connection { bucket: "genomics".to_owned(), prefix: prefix.to_owned(), terms }
+    Connection { bucket: "genomics".to_owned(), prefix: prefix.to_owned(), ignore: Ignore::default(), terms }
 }
 
 pub(crate) async fn connected(pool: PgPool) -> (Catalog, Connection) {

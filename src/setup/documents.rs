@@ -1,0 +1,162 @@
+//! Which policies one bucket takes, and what each is attached to.
+
+use std::collections::BTreeMap;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::policy::{self, Document, Statement, Use};
+use super::{Arn, is_account, partition};
+use crate::config::{Bucket, Config};
+
+/// A policy, and where it belongs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Attached {
+    /// Of what kind it is.
+    pub kind: Kind,
+    /// What it is attached to: an ARN, or words for it.
+    pub of: String,
+    /// The policy.
+    pub policy: Document,
+}
+
+/// What a policy is attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Permissions of a role, or of whoever the daemon is without one.
+    Permissions,
+    /// Who may take on a role.
+    Trust,
+    /// The bucket's own policy.
+    Bucket,
+    /// A queue's own policy.
+    Queue,
+    /// Statements to be added to a key's own policy.
+    Key,
+}
+
+/// What the configuration does not tell.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// Who the daemon is before it takes on any role.
+    pub principal: Option<String>,
+    /// The account that owns the bucket.
+    pub account: Option<String>,
+}
+
+/// What the daemon is called that has no role.
+const NO_ROLE: &str = "the daemon's own user or role";
+
+/// All policies that the sections of `bucket` take.
+///
+/// # Errors
+/// When an account or a principal is not known.
+pub fn documents(config: &Config, bucket: &[&Bucket], told: &Told) -> Result<Vec<Attached>, String> {
+    let Some(first) = bucket.first() else { return Ok(Vec::new()) };
+    let queues: Vec<(Arn, &crate::config::Queue)> = (config.queues.iter())
+        .filter_map(|queue| Some((Arn::of_queue(&queue.url, queue.access.region.as_deref())?, queue)))
+        .filter(|(arn, _)| first.access.region.as_ref().is_none_or(|region| arn.region == *region))
+        .collect();
+    let account = account(first, &queues, told)?;
+    let principal = principal(&queues, told)?;
+    let region = first.access.region.clone().or_else(|| Some(queues.first()?.0.region.clone()));
+    let partition = partition(region.as_deref().unwrap_or_default());
+    let bucket_arn = format!("arn:{partition}:s3:::{}", first.name);
+
+    let mut permissions: BTreeMap<Option<&str>, Vec<Statement>> = BTreeMap::new();
+    let mut trusts: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+    let accesses =
+        bucket.iter().map(|part| &part.access).chain(queues.iter().map(|(_, queue)| &queue.access));
+    for access in accesses {
+        if let Some(role) = &access.role_arn {
+            trusts.insert(role, access.external_id.as_deref());
+        }
+    }
+    let mut parts: BTreeMap<Option<&str>, Vec<&Bucket>> = BTreeMap::new();
+    for part in bucket {
+        parts.entry(part.access.role_arn.as_deref()).or_default().push(part);
+    }
+    for (role, parts) in &parts {
+        let used = Use {
+            bucket: first.name.clone(),
+            prefixes: parts.iter().map(|part| part.prefix.clone()).collect(),
+            partition: partition.to_owned(),
+            region: region.clone(),
+            kms_key: parts.iter().find_map(|part| part.kms_key.clone()),
+            ..Use::default()
+        };
+        permissions.entry(*role).or_default().extend(policy::bucket(&used));
+    }
+    for (index, (arn, queue)) in queues.iter().enumerate() {
+        let statements = policy::queue(&arn.to_string(), queue.kms_key.as_deref());
+        let own = permissions.entry(queue.access.role_arn.as_deref()).or_default();
+        own.extend(statements.into_iter().map(|statement| statement.numbered(index)));
+    }
+    for (index, role) in trusts.keys().enumerate() {
+        permissions.entry(None).or_default().push(policy::take_on(role).numbered(index));
+    }
+
+    let mut all = Vec::new();
+    let mut add = |kind, of: &str, statements| {
+        all.push(Attached { kind, of: of.to_owned(), policy: Document::of(statements) });
+    };
+    for (role, statements) in &permissions {
+        add(Kind::Permissions, role.unwrap_or(NO_ROLE), statements.clone());
+    }
+    for (role, external_id) in &trusts {
+        add(Kind::Trust, role, vec![policy::trust(&principal, *external_id)]);
+    }
+    let is_foreign = account_of(&principal) != Some(account.as_str());
+    if let Some(statements) = permissions.get(&None).filter(|_| is_foreign && parts.contains_key(&None)) {
+        let own = statements.iter().filter(|statement| statement.is_about("s3")).cloned();
+        add(Kind::Bucket, &bucket_arn, policy::let_in(&principal, own.collect()));
+    }
+    for (arn, queue) in &queues {
+        let arn = arn.to_string();
+        let reader = queue.access.role_arn.as_deref().unwrap_or(&principal);
+        add(Kind::Queue, &arn, vec![policy::send(&arn, &bucket_arn, &account)]);
+        if let Some(key) = &queue.kms_key {
+            add(Kind::Key, key, vec![policy::encrypt(&bucket_arn, &account), policy::decrypt(reader)]);
+        }
+    }
+    Ok(all)
+}
+
+/// The account that owns the bucket: where its role is, else where the queue is.
+fn account(bucket: &Bucket, queues: &[(Arn, &crate::config::Queue)], told: &Told) -> Result<String, String> {
+    let of_role = bucket.access.role_arn.as_deref().and_then(account_of).map(str::to_owned);
+    let of_queue = queues.first().map(|(arn, _)| arn.account.clone());
+    match told.account.clone().or(of_role).or(of_queue) {
+        Some(account) if is_account(&account) => Ok(account),
+        Some(account) => Err(format!("--account must be the twelve digits of an account, not {account:?}")),
+        None => {
+            Err(format!("the account that owns {:?} is not known: add --account 123456789012", bucket.name))
+        }
+    }
+}
+
+/// Whoever takes on the roles; anybody whom the queue's account lets do so, unless it is told.
+fn principal(queues: &[(Arn, &crate::config::Queue)], told: &Told) -> Result<String, String> {
+    if let Some(principal) = &told.principal {
+        return match account_of(principal) {
+            Some(_) => Ok(principal.clone()),
+            None => Err(format!(
+                "--principal must be the ARN of a user or role such as \"arn:aws:iam::123456789012:role/stocktake\", \
+                 not {principal:?}"
+            )),
+        };
+    }
+    let of_queue = queues.first().map(|(arn, _)| format!("arn:{}:iam::{}:root", arn.partition, arn.account));
+    of_queue.ok_or_else(|| {
+        "who the daemon is, is not known: add --principal with the ARN of its user or role".to_owned()
+    })
+}
+
+fn account_of(arn: &str) -> Option<&str> {
+    arn.split(':').nth(4).filter(|account| is_account(account))
+}
+
+#[cfg(test)]
+#[path = "documents/tests.rs"]
+mod tests;
