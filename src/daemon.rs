@@ -77,6 +77,7 @@ pub async fn serve(
     drain(tasks, config.shutdown.grace, &plant.ending.give_back).await;
     let last_words = async {
         plant.activity.tell(&catalog, &connections).await;
+        let _ = catalog.tell_changes().await;
         catalog.close().await;
     };
     if tokio::time::timeout(CLOSE_PATIENCE, last_words).await.is_err() {
@@ -108,6 +109,9 @@ async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'stati
     let activity =
         plant.activity.clone().keep_telling(catalog.clone(), Arc::clone(connections), shutdown.clone());
     tasks.spawn(named("activity", activity));
+    tasks.spawn(named("news of changes", catalog.clone().keep_telling_changes(shutdown.clone())));
+    tasks
+        .spawn(named("journal", watch::keep_journal(catalog.clone(), config.journal.keep, shutdown.clone())));
     tasks.spawn(named(
         "database watch",
         watch::database(catalog.clone(), health.clone(), clock, shutdown.clone()),

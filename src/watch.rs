@@ -17,6 +17,8 @@ use crate::metrics;
 
 /// How often Postgres is asked whether it is there.
 const PING_EVERY: Duration = Duration::from_secs(5);
+/// How often days of the journal are made and dropped.
+const JOURNAL_EVERY: Duration = Duration::from_secs(60);
 /// How often what is wrong is written down.
 const MIRROR_EVERY: Duration = Duration::from_secs(1);
 /// The first pause before a database that was not there is tried again; it doubles.
@@ -117,6 +119,27 @@ pub(crate) async fn database(catalog: Catalog, health: Health, clock: Clock, shu
                     tracing::warn!(remedy = REMEDY, "database does not answer: {message}");
                 }
             }
+        }
+    }
+}
+
+/// Makes the days of the journal ahead, and drops those from before `keep`, until told to stop.
+pub(crate) async fn keep_journal(catalog: Catalog, keep: Duration, shutdown: CancellationToken) {
+    loop {
+        let done = async {
+            if !keep.is_zero() {
+                catalog.add_journal_days().await?;
+            }
+            catalog.drop_journal_days(keep).await
+        };
+        match shutdown.run_until_cancelled(done).await {
+            None => return,
+            Some(Ok(0)) => {}
+            Some(Ok(days)) => tracing::info!(days, "dropped days of the journal"),
+            Some(Err(error)) => tracing::warn!(%error, "keep the journal; to be tried again"),
+        }
+        if shutdown.run_until_cancelled(tokio::time::sleep(JOURNAL_EVERY)).await.is_none() {
+            return;
         }
     }
 }

@@ -3,53 +3,65 @@
 use time::OffsetDateTime;
 
 use super::connections::{Hold, hold};
+use super::journal::{Cause, Event, Journal};
 use super::rechecks::{Ask, ask};
 use super::retry::retry;
 use super::rows::load;
 use super::write::write;
 use super::{Catalog, Connection};
-use crate::model::{Claim, Verdict};
+use crate::model::Verdict;
 
 impl Catalog {
-    /// Merges claims about keys of one bucket into what is held of them, and queues the keys in
-    /// doubt. All or nothing; the verdicts are in the order of the claims.
+    /// Merges what events claim about keys of one bucket into what is held of them, queues the keys
+    /// in doubt, and enters each claim that changed something in the journal. All or nothing; the
+    /// verdicts are in the order of the events.
     ///
     /// # Errors
     /// When Postgres is away or refuses, or when races are lost again and again.
-    pub async fn apply(
+    pub async fn apply<'a, E: Copy + Into<Event<'a>>>(
         &self,
         connection: &Connection,
-        claims: &[(&str, &Claim)],
+        events: &[E],
         now: OffsetDateTime,
     ) -> Result<Vec<Verdict>, sqlx::Error> {
-        retry("apply", || self.apply_once(connection, claims, now)).await
+        let events: Vec<Event<'a>> = events.iter().map(|event| (*event).into()).collect();
+        retry("apply", || self.apply_once(connection, &events, now)).await
     }
 
     async fn apply_once(
         &self,
         connection: &Connection,
-        claims: &[(&str, &Claim)],
+        events: &[Event<'_>],
         now: OffsetDateTime,
     ) -> Result<Vec<Verdict>, sqlx::Error> {
+        let bucket = &connection.bucket;
         let mut transaction = self.pool.begin().await?;
         let horizon = hold(&mut transaction, connection, Hold::Shared).await?;
-        let mut keys: Vec<&str> = claims.iter().map(|(key, _)| *key).collect();
+        let mut keys: Vec<&str> = events.iter().map(|event| event.key).collect();
         keys.sort_unstable();
         keys.dedup();
-        let before = load(&mut transaction, &connection.bucket, &keys).await?;
+        let before = load(&mut transaction, bucket, &keys).await?;
 
         let mut after = before.clone();
-        let mut verdicts = Vec::with_capacity(claims.len());
+        let mut journal = Journal::new(connection.terms.is_journaled);
+        let mut verdicts = Vec::with_capacity(events.len());
         let mut doubts = Vec::new();
-        for (key, claim) in claims {
-            let verdict = after.entry((*key).to_owned()).or_default().apply(claim, &horizon);
-            doubts.extend(verdict.doubt.map(|reason| Ask { key: (*key).to_owned(), reason, run_id: None }));
+        for event in events {
+            let stack = after.entry(event.key.to_owned()).or_default();
+            let verdict = journal.follow(*event, stack, |stack| stack.apply(event.claim, &horizon));
+            doubts.extend(verdict.doubt.map(|reason| Ask {
+                key: event.key.to_owned(),
+                reason,
+                run_id: None,
+            }));
             verdicts.push(verdict);
         }
 
-        write(&mut transaction, &connection.bucket, &before, &after, now).await?;
-        ask(&mut transaction, &connection.bucket, doubts, now, connection.terms.recheck_delay).await?;
+        write(&mut transaction, bucket, &before, &after, now).await?;
+        let changes = journal.write(&mut transaction, bucket, Cause::Event).await?;
+        ask(&mut transaction, bucket, doubts, now, connection.terms.recheck_delay).await?;
         transaction.commit().await?;
+        self.news.note(bucket, changes);
         Ok(verdicts)
     }
 }

@@ -10,9 +10,13 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::model::{Horizon, Timestamp, Window};
+use news::News;
 
 mod apply;
 mod connections;
+mod journal;
+mod keep;
+mod news;
 mod problems;
 mod quarantine;
 mod ranges;
@@ -27,6 +31,7 @@ mod withheld;
 mod write;
 
 pub use connections::Connection;
+pub use journal::{Event, Origin};
 pub use quarantine::Quarantined;
 pub use ranges::{LEASE, Progress, Range};
 pub use rechecks::{Ask, Recheck};
@@ -55,6 +60,7 @@ pub struct Catalog {
     pool: PgPool,
     /// As many connections as runs may use at once: half of them, so that events find one.
     shares: Arc<Semaphore>,
+    news: Arc<News>,
 }
 
 impl Catalog {
@@ -73,7 +79,8 @@ impl Catalog {
     /// A catalog on a pool that is there already.
     pub fn on(pool: PgPool) -> Self {
         let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(1);
-        Self { pool, shares: Arc::new(Semaphore::new((connections / 2).clamp(1, Semaphore::MAX_PERMITS))) }
+        let shares = Arc::new(Semaphore::new((connections / 2).clamp(1, Semaphore::MAX_PERMITS)));
+        Self { pool, shares, news: Arc::default() }
     }
 
     /// Waits until a run may use one more connection, and lets it until that is dropped.
@@ -110,7 +117,12 @@ impl Catalog {
     /// # Errors
     /// When Postgres is away, or refuses, or the schema is newer than this program.
     pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
-        MIGRATOR.run(&self.pool).await
+        MIGRATOR.run(&self.pool).await?;
+        // Should somebody read the journal just now, the daemon makes them later.
+        match self.add_journal_days().await {
+            Err(error) if trouble(&error) != Trouble::Race => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -124,6 +136,8 @@ pub struct Terms {
     pub trust_sequencers: bool,
     /// How long a key in doubt waits before it is listed.
     pub recheck_delay: Duration,
+    /// Whether changes are written into the journal.
+    pub is_journaled: bool,
 }
 
 impl Terms {

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::connections::{Hold, hold};
+use super::journal::{Cause, Journal};
 use super::ranges::{advance, note_withheld};
 use super::rechecks::{Ask, Recheck, ask, strike};
 use super::retry::retry;
@@ -64,6 +65,8 @@ pub(super) struct Seen<'a> {
     pub(super) asks: Vec<Ask>,
     /// What was put aside, with the number of versions that it would remove.
     withheld: Vec<(&'a Sighting, usize)>,
+    /// How many changes were entered in the journal.
+    pub(super) changes: usize,
 }
 
 /// What came of saving progress.
@@ -106,6 +109,7 @@ impl Catalog {
         retry("save", || async {
             let mut transaction = self.pool.begin().await?;
             let mut saved = Saved::default();
+            let mut changes = 0;
             // Before the range, because whoever ends a run takes the two in this order.
             let horizon = hold(&mut transaction, connection, Hold::Shared).await?;
             let Some(is_cut) = advance(&mut transaction, range, progress).await? else { return Ok(None) };
@@ -122,8 +126,10 @@ impl Catalog {
                     note_withheld(&mut transaction, range, saved.withheld).await?;
                 }
                 saved.repaired = seen.repaired;
+                changes = seen.changes;
             }
             transaction.commit().await?;
+            self.news.note(&connection.bucket, changes);
             Ok(Some(saved))
         })
         .await
@@ -173,13 +179,14 @@ impl Catalog {
             let (run_id, glance, removals) = (recheck.run_id, Glance::Recheck, Removals::Apply);
             let seen =
                 observe(&mut transaction, connection, &horizon, run_id, sightings, glance, removals, now);
-            let Seen { repaired, asks, .. } = seen.await?;
+            let Seen { repaired, asks, changes, .. } = seen.await?;
             if asks.is_empty() {
                 strike(&mut transaction, recheck).await?;
             }
             // Asked anew, because a run that was completed meanwhile may have struck the key off.
             ask(&mut transaction, &connection.bucket, asks, now, pause).await?;
             transaction.commit().await?;
+            self.news.note(&connection.bucket, changes);
             Ok(repaired)
         })
         .await
@@ -202,8 +209,9 @@ pub(super) async fn observe<'a>(
     keys.sort_unstable();
     let before = load(transaction, &connection.bucket, &keys).await?;
     let mut after = before.clone();
-    let Seen { mut repaired, mut asks, mut withheld } = Seen::default();
-    // What the first run of a new connection finds is no drift: nothing was promised before it.
+    let Seen { mut repaired, mut asks, mut withheld, .. } = Seen::default();
+    // What the first run of a new connection finds is no drift and no change: nothing was promised before
+    // it, and it was there when the bucket was connected.
     let is_first = run_id.is_some() && glance == Glance::Run && horizon.watermark.is_none();
     for sighting in sightings {
         let stack = after.entry(sighting.key.clone()).or_default();
@@ -226,10 +234,13 @@ pub(super) async fn observe<'a>(
             .extend(observation.drift.into_iter().map(|(version, kind)| (key.clone(), version, kind)));
     }
     write(transaction, &connection.bucket, &before, &after, now).await?;
+    let mut journal = Journal::new(connection.terms.is_journaled && !is_first);
+    journal.compare(&before, &after);
+    let changes = journal.write(transaction, &connection.bucket, Cause::of(glance)).await?;
     if let Some(run_id) = run_id.filter(|_| !repaired.drift.is_empty() || repaired.doubts > 0) {
         enter(transaction, connection, run_id, &repaired, &before, &after, now).await?;
     }
-    Ok(Seen { repaired, asks, withheld })
+    Ok(Seen { repaired, asks, withheld, changes })
 }
 
 /// Enters drift in the ledger and counts it in its run.

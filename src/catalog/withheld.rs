@@ -213,6 +213,7 @@ impl Catalog {
             let seen = seen.await?;
             ask(&mut transaction, &connection.bucket, seen.asks, now, connection.terms.recheck_delay).await?;
             transaction.commit().await?;
+            self.news.note(&connection.bucket, seen.changes);
             Ok(Some(seen.repaired))
         })
         .await

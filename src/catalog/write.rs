@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::rows::{Stacks, date};
-use crate::model::{Content, State, Timestamp, Write};
+use crate::model::{Content, Stack, State, Timestamp, Write};
 
 /// Rows as arrays, one for each column: a statement for any number of rows.
 #[derive(Default)]
@@ -98,7 +98,7 @@ pub(super) async fn write(
     after: &Stacks,
     now: OffsetDateTime,
 ) -> Result<usize, sqlx::Error> {
-    let nothing = crate::model::Stack::default();
+    let nothing = Stack::default();
     let (mut demoted, mut promoted, mut inserted) =
         (Columns::default(), Columns::default(), Columns::default());
     let mut rows = 0;

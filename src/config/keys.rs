@@ -54,8 +54,10 @@ pub(super) fn headers() -> String {
 }
 
 /// All of them, in the order in which mistakes are reported.
-pub(super) const SECTIONS: [&Section; 11] =
-    [&DATABASE, &AWS, &ADMIN, &LOG, &INGEST, &MERGE, &RECHECK, &RECONCILE, &SHUTDOWN, &QUEUE, &BUCKET];
+pub(super) const SECTIONS: [&Section; 12] = [
+    &DATABASE, &AWS, &ADMIN, &LOG, &INGEST, &JOURNAL, &MERGE, &RECHECK, &RECONCILE, &SHUTDOWN, &QUEUE,
+    &BUCKET,
+];
 
 pub(super) const DATABASE: Section =
     table("database", &[required("url"), preset("max_connections", "10"), preset("connect_timeout", "10s")]);
@@ -76,6 +78,7 @@ pub(super) const INGEST: Section = table(
     "ingest",
     &[preset("workers", "2"), preset("batch_records", "1000"), preset("bytes_in_hand", "33554432")],
 );
+pub(super) const JOURNAL: Section = table("journal", &[preset("keep", "30d")]);
 pub(super) const MERGE: Section = table("merge", &[preset("margin", "5s")]);
 pub(super) const RECHECK: Section =
     table("recheck", &[preset("delay", "3s"), preset("concurrency", "8"), preset("limit", "10000")]);

@@ -28,7 +28,7 @@ pub use database::{Database, DatabaseUrl};
 pub use mistake::{Errors, Mistake};
 pub use queue::Queue;
 pub use region::PROJECT_REGIONS;
-pub use settings::{Admin, Ingest, Log, LogFormat, Merge, Recheck, Reconcile, Shutdown};
+pub use settings::{Admin, Ingest, Journal, Log, LogFormat, Merge, Recheck, Reconcile, Shutdown};
 
 use crate::aws::Access;
 use section::Tree;
@@ -47,6 +47,8 @@ pub struct Config {
     pub log: Log,
     /// How events get into the catalog.
     pub ingest: Ingest,
+    /// How long changes are remembered.
+    pub journal: Journal,
     /// How evidence is weighed.
     pub merge: Merge,
     /// How keys in doubt are asked about.
@@ -128,6 +130,7 @@ impl Config {
             admin: Admin::read(&mut tree.table(&keys::ADMIN)),
             log: Log::read(&mut tree.table(&keys::LOG)),
             ingest: Ingest::read(&mut tree.table(&keys::INGEST)),
+            journal: Journal::read(&mut tree.table(&keys::JOURNAL)),
             merge: Merge::read(&mut tree.table(&keys::MERGE)),
             recheck: Recheck::read(&mut tree.table(&keys::RECHECK)),
             reconcile: Reconcile::read(&mut tree.table(&keys::RECONCILE)),

@@ -19,6 +19,8 @@ const BYTES_IN_HAND_MIN: usize = 1 << 20;
 const BYTES_IN_HAND_MAX: usize = 1 << 30;
 /// S3 refuses requests that are signed further off than this, so no clock of its own can be.
 const MARGIN_MAX: Duration = Duration::from_secs(15 * 60);
+/// Every day is a table of its own.
+const KEEP_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3_600);
 const RECHECKS_AT_ONCE_MAX: usize = 64;
 /// Each has a page and some thousand rows in memory.
 const RANGES_AT_ONCE_MAX: usize = 256;
@@ -109,6 +111,19 @@ impl Ingest {
             batch_records: section.number("batch_records", 1..=BATCH_RECORDS_MAX),
             bytes_in_hand: section.number("bytes_in_hand", BYTES_IN_HAND_MIN..=BYTES_IN_HAND_MAX),
         }
+    }
+}
+
+/// How long changes are remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Journal {
+    /// How long they are kept, 30 days, to the end of a day; zero for no journal at all.
+    pub keep: Duration,
+}
+
+impl Journal {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self { keep: section.duration("keep", Duration::ZERO..=KEEP_MAX) }
     }
 }
 

@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Catalog, Connection};
+use crate::catalog::{Catalog, Connection, Event, Origin};
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::model::Claim;
@@ -61,12 +61,19 @@ struct Work {
     connection: Arc<Connection>,
     key: String,
     claim: Claim,
+    origin: Origin,
     /// The kind of its event, for metrics.
     kind: &'static str,
     /// Which record of its message it is, from 1.
     place: i32,
     queue: Arc<str>,
     message: Arc<Message>,
+}
+
+impl Work {
+    fn event(&self) -> Event<'_> {
+        Event { key: &self.key, claim: &self.claim, origin: Some(&self.origin) }
+    }
 }
 
 /// How the steps are told to end.

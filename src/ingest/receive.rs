@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::message::{Message, Return};
 use super::{Ending, Plant, Work};
-use crate::catalog::{Connection, Quarantined};
+use crate::catalog::{Connection, Origin, Quarantined};
 use crate::fault::Fault;
 use crate::health::Subject;
 use crate::metrics;
@@ -156,6 +156,11 @@ impl<Q: Queue> Receiver<Q> {
             kind: record.kind.as_str(),
             key: record.key,
             claim,
+            origin: Origin {
+                requester: record.requester,
+                source_ip: record.source_ip,
+                request_id: record.request_id,
+            },
             place,
             queue: Arc::clone(&self.name),
             message: Arc::clone(message),

@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{Ending, Plant, Settings, Work};
-use crate::catalog::{Connection, Quarantined, Trouble, trouble};
+use crate::catalog::{Connection, Event, Quarantined, Trouble, trouble};
 use crate::health::Subject;
-use crate::model::{Claim, Verdict};
+use crate::model::Verdict;
 use crate::{metrics, watch};
 
 /// The first pause before a batch that Postgres could not take is tried again; it doubles.
@@ -48,9 +48,9 @@ async fn apply(plant: &Plant, batch: Vec<Work>, patience: Duration) {
     let mut batches = vec![batch];
     while let Some(mut batch) = batches.pop() {
         let Some(connection) = batch.first().map(|work| Arc::clone(&work.connection)) else { continue };
-        let claims: Vec<(&str, &Claim)> = batch.iter().map(|work| (work.key.as_str(), &work.claim)).collect();
+        let events: Vec<Event<'_>> = batch.iter().map(Work::event).collect();
         let began = Instant::now();
-        let apply = plant.catalog.apply(&connection, &claims, (plant.clock)());
+        let apply = plant.catalog.apply(&connection, &events, (plant.clock)());
         let error = match give_back.run_until_cancelled(apply).await {
             // Perhaps it was just being committed: then it comes again, and changes nothing.
             None => {

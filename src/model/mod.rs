@@ -8,6 +8,7 @@
 //! Every path (events, rechecks, repairs) goes through these two functions.
 
 mod attributes;
+mod change;
 mod claim;
 mod decide;
 mod doubt;
@@ -26,6 +27,7 @@ mod stack;
 mod time;
 mod version;
 
+pub use change::{Change, Changed};
 pub use claim::{Attributes, Claim, Fact};
 pub use doubt::Doubt;
 pub use join::{Join, Pair, Step, Unsorted};

@@ -7,6 +7,7 @@ use stocktake::model::{
     Claim, Doubt, Glance, Horizon, Listed, Observation, Stack, Timestamp, Verdict, Window,
 };
 
+use crate::journal;
 use crate::world::Key;
 
 /// What is committed about one bucket.
@@ -51,8 +52,10 @@ impl Daemon {
 
     /// Applies one event.
     pub(crate) fn ingest(&mut self, key: Key, claim: &Claim) -> Verdict {
-        let horizon = self.horizon();
-        let verdict = self.catalog.entry(key).or_default().apply(claim, &horizon);
+        let (horizon, before) = (self.horizon(), self.stack(key));
+        let stack = self.catalog.entry(key).or_default();
+        let verdict = stack.apply(claim, &horizon);
+        journal::check_claim(&before, claim, verdict, stack);
         self.ask(key, verdict.doubt);
         verdict
     }
@@ -74,8 +77,7 @@ impl Daemon {
 
     /// Writes what a page of a run shows of one key.
     pub(crate) fn repair(&mut self, key: Key, listed: &[Listed], window: Window) -> Observation {
-        let horizon = self.horizon();
-        let found = self.catalog.entry(key).or_default().observe(listed, window, Glance::Run, &horizon);
+        let found = self.observe(key, listed, window, Glance::Run);
         self.ask(key, found.doubt);
         found
     }
@@ -83,8 +85,7 @@ impl Daemon {
     /// Writes what a recheck showed. If that settled the doubt it was made for, the key is struck
     /// off; a later doubt stays.
     pub(crate) fn settle(&mut self, key: Key, ticket: u32, listed: &[Listed], window: Window) -> Observation {
-        let horizon = self.horizon();
-        let found = self.catalog.entry(key).or_default().observe(listed, window, Glance::Recheck, &horizon);
+        let found = self.observe(key, listed, window, Glance::Recheck);
         if self.rechecks.get(&key) == Some(&ticket) {
             self.rechecks.remove(&key);
         }
@@ -127,6 +128,14 @@ impl Daemon {
         for ticket in tickets {
             *ticket = known.partition_point(|other| other < ticket) as u32 + 1;
         }
+    }
+
+    fn observe(&mut self, key: Key, listed: &[Listed], window: Window, glance: Glance) -> Observation {
+        let (horizon, before) = (self.horizon(), self.stack(key));
+        let stack = self.catalog.entry(key).or_default();
+        let found = stack.observe(listed, window, glance, &horizon);
+        journal::check_observation(&before, &found, stack);
+        found
     }
 
     fn ask(&mut self, key: Key, doubt: Option<Doubt>) {

@@ -9,6 +9,7 @@ mod exceptions;
 mod exhaustive;
 mod frugal;
 mod history;
+mod journal;
 mod laws;
 mod ledger;
 mod regressions;

@@ -3,6 +3,7 @@
 //! Moments are seconds on S3's clock, and the margin is five of them. Stamps are small numbers.
 
 mod attributes;
+mod changes;
 mod claims;
 mod latest;
 mod listings;

@@ -60,6 +60,7 @@ pub(crate) fn connection(prefix: &str) -> Connection {
         margin: Duration::from_secs(5),
         trust_sequencers: true,
         recheck_delay: Duration::from_secs(3),
+        is_journaled: true,
     };
     Connection { bucket: "genomics".to_owned(), prefix: prefix.to_owned(), ignore: Ignore::default(), terms }
 }
