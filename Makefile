@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-stop test soak exhaustive mutants lint fmt clean
+.PHONY: help demo demo-stop test bench-reconcile soak exhaustive mutants lint fmt clean
 
 TESTBED := tests/testbed
 
@@ -18,6 +18,10 @@ demo-stop: ## stop what `make demo KEEP=1` left running
 # One bed for all of it: the emulator's own test, then every test of the crate.
 test: ## run all tests; ARGS="--test it name" is handed to cargo test
 	@$(TESTBED)/run -- $(SHELL) $(.SHELLFLAGS) '"$$TESTBED_PYTHON" -B $(TESTBED)/test_shim.py; cargo test --locked $(ARGS)'
+
+# Postgres writes safely; the S3 is one of our own, in benches/store.
+bench-reconcile: ## speed and memory of runs beside what cannot be beaten; FIRST, CLEAN, LARGE=10000000 versions, ROUNDS=3
+	@$(TESTBED)/run --bench -- cargo bench --locked --bench reconcile
 
 # Neither needs Postgres or an emulator. SEED is the first of the seeds.
 soak: ## millions of hostile histories; SEEDS=10000000 says how many

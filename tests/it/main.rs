@@ -12,5 +12,8 @@ mod ranges;
 mod recheck;
 mod reconcile;
 mod runs;
+mod size;
+#[path = "../../benches/store/mod.rs"]
+mod store;
 mod support;
 mod tail;

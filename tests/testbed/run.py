@@ -17,11 +17,12 @@ SECONDS_TO_STOP = 30
 def main():
     parser = argparse.ArgumentParser(prog="run", description=__doc__)
     parser.add_argument("--auth", action="store_true", help="enforce IAM, bucket and queue policies")
+    parser.add_argument("--bench", action="store_true", help="a Postgres that loses nothing, and no emulator")
     parser.add_argument("command", nargs="+", help="after --")
     arguments = parser.parse_args()
     try:
         with stoppable(), contextlib.ExitStack() as bed:
-            environment = start(bed, arguments.auth)
+            environment = start_for_bench(bed) if arguments.bench else start(bed, arguments.auth)
             sys.exit(run(arguments.command, environment))
     except prepare.Unprepared as missing:
         sys.exit(f"testbed: {missing}")
@@ -31,22 +32,29 @@ def start(bed, auth):
     """Starts the servers; gives the environment that leads to them."""
     folder = bed.enter_context(run_folder(prepare.home()))
     endpoint = bed.enter_context(servers.emulator(folder, auth))
-    environment = {
+    return {
         **servers.clean_environment(),
         **servers.aws_environment(endpoint),
         "TESTBED_ENDPOINT": endpoint,
         "TESTBED_PYTHON": sys.executable,
+        **database(bed, folder, servers.FOR_TESTS),
     }
-    # A database that is given is used as it is.
+
+
+def start_for_bench(bed):
+    """The same for a bench, which brings its own stand-in for AWS."""
+    folder = bed.enter_context(run_folder(prepare.home()))
+    return {**servers.clean_environment(), **database(bed, folder, servers.FOR_BENCHES)}
+
+
+def database(bed, folder, settings):
+    """What leads to a Postgres. One that is given is used as it is."""
     url = os.environ.get("DATABASE_URL")
     if url:
         programs = os.environ.get("PG_BIN")
     else:
-        url, programs = bed.enter_context(servers.postgres(folder, servers.FOR_TESTS))
-    environment["DATABASE_URL"] = url
-    if programs:
-        environment["PG_BIN"] = str(programs)
-    return environment
+        url, programs = bed.enter_context(servers.postgres(folder, settings))
+    return {"DATABASE_URL": url, **({"PG_BIN": str(programs)} if programs else {})}
 
 
 def run(command, environment):

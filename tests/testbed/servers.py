@@ -31,6 +31,9 @@ PR_SET_PDEATHSIG = 1
 # Faster, and not safe: what a test writes need not survive the machine.
 FOR_TESTS = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
 
+# Safe, as a daemon's would be, with room for the tables of a bench and the log of writing them.
+FOR_BENCHES = ["fsync=on", "shared_buffers=512MB", "max_wal_size=4GB"]
+
 
 def aws_environment(endpoint):
     """What makes an AWS client talk to the emulator, and to nothing else."""
