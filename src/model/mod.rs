@@ -22,6 +22,7 @@ mod observe;
 mod partition;
 mod prefix;
 mod sequencer;
+mod shown;
 mod slot;
 mod stack;
 mod time;

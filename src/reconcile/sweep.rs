@@ -218,6 +218,9 @@ fn difference(pair: Pair<ListedKey, Stack>, absence: Option<Window>, horizon: &H
         None => (Vec::new(), absence?),
     };
     let held = pair.held.unwrap_or_default();
+    if held.is_as_listed(&listed) {
+        return None;
+    }
     let mut right = held.clone();
     let observation = right.observe(&listed, window, Glance::Run, horizon);
     let is_different = right != held || observation.doubt.is_some();
