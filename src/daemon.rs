@@ -162,7 +162,7 @@ async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'stati
 fn subjects(config: &Config) -> Vec<Subject> {
     let queues = config.queues.iter().flat_map(|queue| {
         let url = || queue.url.clone();
-        [Subject::Queue(url()), Subject::Returns(url())]
+        [Subject::Queue(url()), Subject::Returns(url()), Subject::Visibility(url())]
     });
     let buckets = config.buckets.iter().flat_map(|bucket| {
         let (name, prefix) = (|| bucket.name.clone(), || bucket.prefix.clone());

@@ -19,6 +19,8 @@ pub enum Subject {
     Queue(String),
     /// The queue with this URL, as messages go back to it, acknowledged or released.
     Returns(String),
+    /// The queue with this URL, as messages in hand are kept from others, or made visible again.
+    Visibility(String),
     /// The part of a bucket that an entry of the configuration mirrors.
     Bucket {
         /// Its name.
@@ -41,6 +43,7 @@ impl fmt::Display for Subject {
             Self::Database => formatter.write_str("database"),
             Self::Queue(url) => write!(formatter, "queue {url}"),
             Self::Returns(url) => write!(formatter, "queue {url} (acknowledging)"),
+            Self::Visibility(url) => write!(formatter, "queue {url} (visibility)"),
             Self::Bucket { name, prefix } => write!(formatter, "bucket {name}/{prefix}"),
             Self::Rechecks { name, prefix } => write!(formatter, "rechecks in bucket {name}/{prefix}"),
         }

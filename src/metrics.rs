@@ -52,8 +52,8 @@ const COMMITS: Kind =
 /// All of them.
 #[rustfmt::skip]
 pub const ALL: &[Metric] = &[
-    EVENTS, MESSAGES, QUARANTINED, EVENT_LAG, BATCH_RECORDS, COMMIT, COMMIT_RETRIES, RECHECKS, RECHECKS_PENDING,
-    S3_REQUESTS, RECONCILE_KEYS, IGNORED_KEYS, DRIFT, COMPLETE_THROUGH, BUILD_INFO,
+    EVENTS, MESSAGES, QUEUE_DEPTH, QUEUE_OLDEST_AGE, QUARANTINED, EVENT_LAG, BATCH_RECORDS, COMMIT, COMMIT_RETRIES,
+    RECHECKS, RECHECKS_PENDING, S3_REQUESTS, RECONCILE_KEYS, IGNORED_KEYS, DRIFT, COMPLETE_THROUGH, BUILD_INFO,
 ];
 
 const EVENTS: Metric = metric(
@@ -69,6 +69,20 @@ const MESSAGES: Metric = metric(
     Unit::Count,
     &["queue", "outcome"],
     "Messages received, by what became of them.",
+);
+const QUEUE_DEPTH: Metric = metric(
+    "stocktake_queue_depth",
+    Kind::Gauge,
+    Unit::Count,
+    &["queue"],
+    "Messages in the queue: about how many wait or are in somebody's hands.",
+);
+const QUEUE_OLDEST_AGE: Metric = metric(
+    "stocktake_queue_oldest_age_seconds",
+    Kind::Gauge,
+    Unit::Seconds,
+    &["queue"],
+    "How long ago the oldest message that was received last had been sent; 0 when none was there.",
 );
 const QUARANTINED: Metric = metric(
     "stocktake_quarantined_total",
@@ -166,6 +180,16 @@ pub fn events(bucket: &str, kind: &'static str, outcome: &'static str) -> Counte
 /// Counts messages of a queue, by its URL.
 pub fn messages(queue: &str, outcome: &'static str) -> Counter {
     counter!(MESSAGES.name, "queue" => queue.to_owned(), "outcome" => outcome)
+}
+
+/// Sets how many messages are in a queue.
+pub fn queue_depth(queue: &str) -> Gauge {
+    gauge!(QUEUE_DEPTH.name, "queue" => queue.to_owned())
+}
+
+/// Sets how many seconds ago the oldest message of the last answer had been sent.
+pub fn queue_oldest_age(queue: &str) -> Gauge {
+    gauge!(QUEUE_OLDEST_AGE.name, "queue" => queue.to_owned())
 }
 
 /// Counts what was set aside.
@@ -302,6 +326,8 @@ mod tests {
             begin();
             events("genomics", "put", "applied").increment(2);
             messages("https://q", "acknowledged").increment(1);
+            queue_depth("https://q").set(12.0);
+            queue_oldest_age("https://q").set(1.5);
             quarantined("not_json").increment(1);
             event_lag().record(0.2);
             batch_records().record(7.0);
@@ -322,6 +348,8 @@ mod tests {
         for line in [
             "stocktake_events_total{bucket=\"genomics\",kind=\"put\",outcome=\"applied\"} 2",
             "stocktake_messages_total{queue=\"https://q\",outcome=\"acknowledged\"} 1",
+            "stocktake_queue_depth{queue=\"https://q\"} 12",
+            "stocktake_queue_oldest_age_seconds{queue=\"https://q\"} 1.5",
             "stocktake_quarantined_total{reason=\"not_json\"} 1",
             "stocktake_event_lag_seconds_bucket{le=\"0.25\"} 1",
             "stocktake_event_lag_seconds_count 1",

@@ -96,7 +96,7 @@ pub(super) const QUEUE: Section = list(
     "queue",
     &[
         required("url"),
-        preset("receivers", "2"),
+        preset("receivers", "32"),
         preset("visibility_timeout", "30s"),
         unset("kms_key"),
         unset("region"),

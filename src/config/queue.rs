@@ -7,8 +7,8 @@ use super::section::Section;
 use crate::aws::{Access, queue_region};
 use crate::queue::VISIBILITY_MAX;
 
-/// More receivers than this ask for more than the workers could ever commit.
-const RECEIVERS_MAX: usize = 32;
+/// At 20 ms an answer these bring 100,000 messages a second, more than can be committed.
+const RECEIVERS_MAX: usize = 256;
 
 /// A second is the least SQS counts in, beside none.
 const VISIBILITY_MIN: Duration = Duration::from_secs(1);
@@ -18,8 +18,8 @@ const VISIBILITY_MIN: Duration = Duration::from_secs(1);
 pub struct Queue {
     /// Its URL; required.
     pub url: String,
-    /// How many requests wait for messages at once, 2. Each brings ten messages at most, so on a
-    /// slow link this bounds the throughput.
+    /// How many requests for messages there are at once at most, 32, and as many that acknowledge. Each is
+    /// about ten messages at most. There is one as long as there is no backlog.
     pub receivers: usize,
     /// How long a message stays invisible to others once it is received, 30 s, whatever the queue
     /// itself is set to. While it is in hand the time is extended; if we die, it has to pass.

@@ -1,81 +1,66 @@
 //! A message in hand, until all of its records are done with.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use crate::queue::Delivery;
-
-/// What becomes of a message.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Return {
-    /// It is deleted: all of it is committed or set aside.
-    Acknowledge(String),
-    /// It is made visible again: some of it is neither.
-    Release(String),
+/// A message on its way back to its queue.
+#[derive(Debug)]
+pub(super) struct Return {
+    /// What it is called in [`Hand`](super::hand::Hand).
+    pub(super) ticket: u64,
+    /// Whether it is deleted, because all of it is committed or set aside; else it is made visible again.
+    pub(super) is_done: bool,
+    /// Kept until it is back.
+    pub(super) _room: Option<OwnedSemaphorePermit>,
 }
 
-/// A message whose records are with the workers. The last of them to be done with sends the
-/// message back.
+/// A message whose records are with the workers. It goes back when the last of them lets go of it.
 #[derive(Debug)]
 pub(super) struct Message {
+    pub(super) queue: Arc<str>,
     pub(super) id: String,
     pub(super) receive_count: Option<u32>,
     pub(super) body: String,
-    receipt: String,
+    ticket: u64,
+    /// Records that are not done; until somebody has counted them, the message itself.
     left: AtomicUsize,
-    is_failed: AtomicBool,
-    returns: mpsc::Sender<Return>,
-    in_hand: Arc<AtomicUsize>,
-    _room: Option<OwnedSemaphorePermit>,
+    room: Option<OwnedSemaphorePermit>,
+    /// Not bounded, as what is in hand is.
+    returns: mpsc::UnboundedSender<Return>,
 }
 
 impl Message {
-    /// A message with `records` records to be done with. It counts as in hand, and keeps its
-    /// room, until then.
     pub(super) fn new(
-        delivery: Delivery,
-        records: usize,
-        returns: mpsc::Sender<Return>,
-        in_hand: Arc<AtomicUsize>,
-        room: Option<OwnedSemaphorePermit>,
+        queue: Arc<str>,
+        id: String,
+        receive_count: Option<u32>,
+        body: String,
+        ticket: u64,
+        returns: mpsc::UnboundedSender<Return>,
     ) -> Self {
-        in_hand.fetch_add(1, Ordering::AcqRel);
-        Self {
-            id: delivery.message_id,
-            receive_count: delivery.receive_count,
-            body: delivery.body,
-            receipt: delivery.receipt,
-            left: AtomicUsize::new(records),
-            is_failed: AtomicBool::new(false),
-            returns,
-            in_hand,
-            _room: room,
-        }
+        Self { queue, id, receive_count, body, ticket, left: AtomicUsize::new(1), room: None, returns }
+    }
+
+    /// Lets so many records share it, and the room it takes.
+    pub(super) fn shared(mut self, records: usize, room: Option<OwnedSemaphorePermit>) -> Arc<Self> {
+        (self.left, self.room) = (AtomicUsize::new(records), room);
+        Arc::new(self)
     }
 
     /// One record is committed, set aside, or nobody's business.
-    pub(super) async fn done(&self) {
-        self.one_less().await;
+    pub(super) fn done(&self) {
+        self.left.fetch_sub(1, Ordering::Relaxed);
     }
+}
 
-    /// One record could not be done: the whole message has to come again.
-    pub(super) async fn failed(&self) {
-        self.is_failed.store(true, Ordering::Relaxed);
-        self.one_less().await;
-    }
-
-    async fn one_less(&self) {
-        if self.left.fetch_sub(1, Ordering::AcqRel) > 1 {
-            return;
-        }
-        let receipt = self.receipt.clone();
-        let is_failed = self.is_failed.load(Ordering::Relaxed);
-        let back = if is_failed { Return::Release(receipt) } else { Return::Acknowledge(receipt) };
+impl Drop for Message {
+    fn drop(&mut self) {
+        let is_done = *self.left.get_mut() == 0;
+        let back = Return { ticket: self.ticket, is_done, _room: self.room.take() };
         // Nobody to take it back: the process is ending, and the message comes again by itself.
-        drop(self.returns.send(back).await);
-        self.in_hand.fetch_sub(1, Ordering::AcqRel);
+        drop(self.returns.send(back));
     }
 }
 
@@ -83,32 +68,35 @@ impl Message {
 mod tests {
     use super::*;
 
-    fn message(records: usize) -> (Message, mpsc::Receiver<Return>) {
-        let (returns, returned) = mpsc::channel(1);
-        let delivery = Delivery {
-            message_id: "m".to_owned(),
-            receipt: "r".to_owned(),
-            body: String::new(),
-            sent_at: None,
-            receive_count: None,
-        };
-        (Message::new(delivery, records, returns, Arc::default(), None), returned)
+    /// Whether a message with two records is deleted when `done` of them are.
+    #[track_caller]
+    fn check(done: usize, is_deleted: bool) {
+        let (returns, mut returned) = mpsc::unbounded_channel();
+        let message =
+            Message::new("q".into(), "m".to_owned(), None, String::new(), 7, returns).shared(2, None);
+        let records = [Arc::clone(&message), message];
+        for record in &records[..done] {
+            record.done();
+        }
+        let [first, second] = records;
+        drop(first);
+        assert!(returned.try_recv().is_err(), "one record still has it");
+        drop(second);
+        let back = returned.try_recv().unwrap();
+        assert_eq!((back.ticket, back.is_done), (7, is_deleted), "{done} of two");
     }
 
-    #[tokio::test]
-    async fn it_is_acknowledged_when_all_records_are_done() {
-        let (message, mut returned) = message(2);
-        message.done().await;
-        assert!(returned.try_recv().is_err(), "one record is left");
-        message.done().await;
-        assert_eq!(returned.try_recv(), Ok(Return::Acknowledge("r".to_owned())));
+    #[test]
+    fn it_is_deleted_when_all_records_are_done_and_else_comes_again() {
+        check(2, true);
+        check(1, false);
+        check(0, false);
     }
 
-    #[tokio::test]
-    async fn one_failed_record_brings_the_message_back() {
-        let (message, mut returned) = message(2);
-        message.failed().await;
-        message.done().await;
-        assert_eq!(returned.try_recv(), Ok(Return::Release("r".to_owned())));
+    #[test]
+    fn one_that_was_never_looked_at_comes_again() {
+        let (returns, mut returned) = mpsc::unbounded_channel();
+        drop(Message::new("q".into(), "m".to_owned(), None, String::new(), 7, returns));
+        assert!(!returned.try_recv().unwrap().is_done);
     }
 }

@@ -13,33 +13,41 @@
 //! time is up is given back.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Catalog, Connection, Event, Origin};
+use crate::catalog::{Catalog, Connection};
 use crate::clock::Clock;
 use crate::health::Health;
-use crate::model::Claim;
 use crate::queue::Queue;
 
 mod activity;
+mod aside;
+mod calls;
+mod depth;
+mod extend;
+mod hand;
 mod message;
+mod read;
 mod receive;
 mod returns;
+mod room;
+mod turns;
 mod work;
 
 pub use activity::{Activity, Backlog};
+use hand::Hand;
 use message::Message;
+use read::Claimed;
 use receive::Receiver;
+use room::Room;
+use turns::Turns;
 
 /// Records that may wait for a worker, times the records of a batch.
 const WAITING_BATCHES: usize = 2;
-/// Receipts that may wait to be acknowledged or released.
-const RETURNS_MAX: usize = 1_000;
 
 /// How batches are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,22 +66,10 @@ pub struct Settings {
 /// A claim on its way to the worker of its key.
 #[derive(Debug)]
 struct Work {
-    connection: Arc<Connection>,
-    key: String,
-    claim: Claim,
-    origin: Origin,
-    /// The kind of its event, for metrics.
-    kind: &'static str,
+    claimed: Claimed,
     /// Which record of its message it is, from 1.
     place: i32,
-    queue: Arc<str>,
     message: Arc<Message>,
-}
-
-impl Work {
-    fn event(&self) -> Event<'_> {
-        Event { key: &self.key, claim: &self.claim, origin: Some(&self.origin) }
-    }
 }
 
 /// How the steps are told to end.
@@ -117,8 +113,22 @@ pub struct Source<Q> {
     pub visibility: Duration,
 }
 
-/// Starts the steps for `sources`. They end by themselves some
-/// time after they are told to stop, once what they hold is committed or given back.
+/// What all steps of one queue share.
+struct Inlet<Q> {
+    plant: Plant,
+    /// Its URL.
+    name: Arc<str>,
+    queue: Arc<Q>,
+    /// How long messages stay invisible to others, unless that is extended.
+    visibility: Duration,
+    /// Receives at once, and as many acknowledgements.
+    receivers: usize,
+    turns: Turns,
+    hand: Hand,
+}
+
+/// Starts the steps for `sources`. They end by themselves some time after they are told to stop, once
+/// what they hold is committed or given back.
 pub fn start<Q: Queue>(
     plant: &Plant,
     sources: Vec<Source<Q>>,
@@ -131,26 +141,25 @@ pub fn start<Q: Queue>(
         workers.push(sender);
         tasks.spawn(work::work(plant.clone(), receiver, settings));
     }
-    let bytes = Arc::new(Semaphore::new(settings.bytes_in_hand));
+    let room = Room::new(settings.bytes_in_hand);
     for Source { name, queue, receivers, visibility } in sources {
-        let (returns, returned) = mpsc::channel(RETURNS_MAX);
+        let receivers = receivers.max(1);
+        let (turns, hand) = (Turns::up_to(receivers), Hand::default());
         let name: Arc<str> = name.into();
-        let in_hand = Arc::new(AtomicUsize::new(0));
-        plant.activity.expect(&name);
-        tasks.spawn(returns::give_back(plant.clone(), Arc::clone(&queue), Arc::clone(&name), returned));
-        for _ in 0..receivers.max(1) {
-            let receiver = Receiver {
-                plant: plant.clone(),
-                name: Arc::clone(&name),
-                queue: Arc::clone(&queue),
-                visibility,
-                workers: workers.clone(),
-                returns: returns.clone(),
-                bytes: Arc::clone(&bytes),
-                bytes_max: settings.bytes_in_hand,
-                in_hand: Arc::clone(&in_hand),
-            };
+        let inlet = Arc::new(Inlet { plant: plant.clone(), name, queue, visibility, receivers, turns, hand });
+        plant.activity.expect(&inlet.name);
+        let (returns, returned) = mpsc::unbounded_channel();
+        for _ in 0..receivers {
+            let (inlet, workers) = (Arc::clone(&inlet), workers.clone());
+            let receiver = Receiver { inlet, workers, returns: returns.clone(), room: room.clone() };
             tasks.spawn(receiver.receive());
         }
+        tasks.spawn(depth::watch(Arc::clone(&inlet)));
+        tasks.spawn(async move {
+            tokio::select! {
+                () = returns::give_back(&inlet, returned) => "queue returns",
+                () = extend::keep_hidden(&inlet) => "visibility",
+            }
+        });
     }
 }

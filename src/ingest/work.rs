@@ -9,8 +9,9 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::aside::set_aside;
 use super::{Ending, Plant, Settings, Work};
-use crate::catalog::{Connection, Event, Quarantined, Trouble, trouble};
+use crate::catalog::{Connection, Event, Trouble, trouble};
 use crate::health::Subject;
 use crate::model::Verdict;
 use crate::{metrics, watch};
@@ -29,8 +30,8 @@ pub(super) async fn work(
     while waiting.recv_many(&mut batch, settings.batch_records).await > 0 {
         let mut by_connection: BTreeMap<(String, String), Vec<Work>> = BTreeMap::new();
         for work in batch.drain(..) {
-            let name = (work.connection.bucket.clone(), work.connection.prefix.clone());
-            by_connection.entry(name).or_default().push(work);
+            let Connection { bucket, prefix, .. } = &*work.claimed.connection;
+            by_connection.entry((bucket.clone(), prefix.clone())).or_default().push(work);
         }
         for works in by_connection.into_values() {
             apply(&plant, works, settings.patience).await;
@@ -47,20 +48,19 @@ async fn apply(plant: &Plant, batch: Vec<Work>, patience: Duration) {
     let mut pause = PAUSE_FIRST;
     let mut batches = vec![batch];
     while let Some(mut batch) = batches.pop() {
-        let Some(connection) = batch.first().map(|work| Arc::clone(&work.connection)) else { continue };
-        let events: Vec<Event<'_>> = batch.iter().map(Work::event).collect();
+        let Some(connection) = batch.first().map(|work| Arc::clone(&work.claimed.connection)) else {
+            continue;
+        };
+        let events: Vec<Event<'_>> = batch.iter().map(|work| work.claimed.event()).collect();
         let began = Instant::now();
         let apply = plant.catalog.apply(&connection, &events, (plant.clock)());
         let error = match give_back.run_until_cancelled(apply).await {
-            // Perhaps it was just being committed: then it comes again, and changes nothing.
-            None => {
-                fail(batch).await;
-                continue;
-            }
+            // What is dropped comes again. Perhaps it was just being committed: then it changes nothing.
+            None => continue,
             Some(Ok(verdicts)) => {
                 metrics::batch_records().record(batch.len() as f64);
                 metrics::commit().record(began.elapsed());
-                finish(plant, &connection, batch, &verdicts).await;
+                finish(plant, &connection, batch, &verdicts);
                 continue;
             }
             Some(Err(error)) => error,
@@ -71,8 +71,8 @@ async fn apply(plant: &Plant, batch: Vec<Work>, patience: Duration) {
                 batches.extend([half, batch]);
             }
             Trouble::Unfit => {
-                for work in batch {
-                    set_aside(plant, &work, &error.to_string()).await;
+                for Work { place, message, .. } in batch {
+                    set_aside(plant, &message, place, &error.to_string(), "unfit").await;
                 }
             }
             kind @ (Trouble::Race | Trouble::Away | Trouble::Other) => {
@@ -89,9 +89,7 @@ async fn apply(plant: &Plant, batch: Vec<Work>, patience: Duration) {
                 let is_over = Instant::now() > deadline || stop.is_cancelled();
                 let is_cut = is_over || stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none();
                 pause = (pause * 2).min(PAUSE_MAX);
-                if is_cut {
-                    fail(batch).await;
-                } else {
+                if !is_cut {
                     batches.push(batch);
                 }
             }
@@ -99,45 +97,22 @@ async fn apply(plant: &Plant, batch: Vec<Work>, patience: Duration) {
     }
 }
 
-async fn finish(plant: &Plant, connection: &Connection, batch: Vec<Work>, verdicts: &[Verdict]) {
+fn finish(plant: &Plant, connection: &Connection, batch: Vec<Work>, verdicts: &[Verdict]) {
     let now = (plant.clock)();
-    if let Some(latest) = batch.iter().map(|work| work.claim.time).max() {
+    if let Some(latest) = batch.iter().map(|work| work.claimed.claim.time).max() {
         plant.activity.note_event(connection, latest);
     }
-    for (work, verdict) in batch.iter().zip(verdicts) {
-        metrics::events(&connection.bucket, work.kind, verdict.outcome.as_str()).increment(1);
-        metrics::event_lag().record((now - OffsetDateTime::from(work.claim.time)).as_seconds_f64());
+    let lag = metrics::event_lag();
+    let mut counts: BTreeMap<_, u64> = BTreeMap::new();
+    for (Work { claimed, .. }, verdict) in batch.iter().zip(verdicts) {
+        *counts.entry((claimed.kind, verdict.outcome.as_str())).or_default() += 1;
+        lag.record((now - OffsetDateTime::from(claimed.claim.time)).as_seconds_f64());
+    }
+    for ((kind, outcome), count) in counts {
+        metrics::events(&connection.bucket, kind, outcome).increment(count);
     }
     tracing::debug!(bucket = connection.bucket, records = batch.len(), "batch committed");
     for work in batch {
-        work.message.done().await;
-    }
-}
-
-async fn set_aside(plant: &Plant, work: &Work, reason: &str) {
-    let item = Quarantined {
-        queue: &work.queue,
-        message_id: &work.message.id,
-        record: work.place,
-        receive_count: work.message.receive_count,
-        body: &work.message.body,
-        reason,
-    };
-    tracing::warn!(queue = %work.queue, message_id = work.message.id, reason, "set aside in catalog.quarantine");
-    match plant.catalog.quarantine(&item, (plant.clock)()).await {
-        Ok(()) => {
-            metrics::quarantined("unfit").increment(1);
-            work.message.done().await;
-        }
-        Err(error) => {
-            tracing::warn!(%error, "quarantine a record");
-            work.message.failed().await;
-        }
-    }
-}
-
-async fn fail(batch: Vec<Work>) {
-    for work in batch {
-        work.message.failed().await;
+        work.message.done();
     }
 }

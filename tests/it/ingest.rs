@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
 use stocktake::catalog::{Catalog, Connection, MIGRATOR};
 use stocktake::health::{Health, Subject};
 use stocktake::ingest::{self, Activity, Backlog, Ending, Plant, Settings, Source};
@@ -28,6 +28,16 @@ async fn ingest(pool: &PgPool, line: &Arc<Line>) -> Ingest {
 }
 
 fn start(catalog: Catalog, connection: Connection, line: &Arc<Line>) -> Ingest {
+    start_with(catalog, connection, line, 1, Duration::from_secs(30))
+}
+
+fn start_with(
+    catalog: Catalog,
+    connection: Connection,
+    line: &Arc<Line>,
+    receivers: usize,
+    visibility: Duration,
+) -> Ingest {
     let plant = Plant {
         catalog,
         connections: Arc::new([Arc::new(connection)]),
@@ -41,8 +51,7 @@ fn start(catalog: Catalog, connection: Connection, line: &Arc<Line>) -> Ingest {
         Settings { workers: 1, batch_records: 100, bytes_in_hand: 1 << 20, patience: Duration::from_secs(5) };
     let mut tasks = JoinSet::new();
     let queue = Arc::clone(line);
-    let visibility = Duration::from_secs(30);
-    let source = Source { name: QUEUE.to_owned(), queue, receivers: 1, visibility };
+    let source = Source { name: QUEUE.to_owned(), queue, receivers, visibility };
     ingest::start(&plant, vec![source], settings, &mut tasks);
     Ingest { line: Arc::clone(line), health: plant.health, ending: plant.ending, tasks }
 }
@@ -150,7 +159,10 @@ async fn what_was_committed_and_not_deleted_before_a_crash_changes_nothing(pool:
         line.send(body);
     }
     let killed = ingest(&pool, &line).await;
-    eventually("rows", async || (rows(&pool).await.len() == 4).then_some(())).await;
+    eventually("rows and a deletion", async || {
+        (line.is_played() && rows(&pool).await.len() == 4).then_some(())
+    })
+    .await;
     let before = rows(&pool).await;
     drop(killed);
     line.expire();
@@ -206,16 +218,69 @@ async fn the_one_record_that_postgres_never_takes_is_set_aside_alone(pool: PgPoo
     assert_eq!(set_aside, [(QUEUE.to_owned(), "m1".to_owned(), 2, true)]);
 }
 
+/// Batches wait for the lock until it is let go of.
+async fn hold_up(pool: &PgPool) -> Transaction<'static, Postgres> {
+    let mut lock = pool.begin().await.unwrap();
+    sqlx::query("select 1 from catalog.connections for update").execute(&mut *lock).await.unwrap();
+    lock
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_is_held_up_is_kept_from_others(pool: PgPool) {
+    let line = Arc::new(Line::default());
+    let (catalog, connection) = connected(pool.clone()).await;
+    let lock = hold_up(&pool).await;
+    for body in history() {
+        line.send(body);
+    }
+    let ingest = start_with(catalog, connection, &line, 2, Duration::from_secs(1));
+    eventually("more extensions than the first time would last", async || {
+        (line.extended() >= 5).then_some(())
+    })
+    .await;
+    assert_eq!(line.depth(), (0, 4), "nobody else got any");
+    lock.rollback().await.unwrap();
+    ingest.until_in_hand(0).await;
+    assert_eq!(line.deliveries(), 4, "each was delivered once");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_comes_again_while_it_is_held_up_changes_nothing(pool: PgPool) {
+    let line = Arc::new(Line::default());
+    line.refuse_extensions();
+    let (catalog, connection) = connected(pool.clone()).await;
+    let lock = hold_up(&pool).await;
+    line.send(body(&[put("a", "v1", 1), put("b", "v2", 2)]));
+    let ingest = start_with(catalog, connection, &line, 2, Duration::from_secs(1));
+    eventually("a second delivery", async || (line.deliveries() >= 2).then_some(())).await;
+    lock.rollback().await.unwrap();
+    ingest.until_in_hand(0).await;
+    assert_eq!(versions(&pool, "a").await, ["v1 e latest"]);
+    assert!(ingest.health.snapshot().problems().next().is_none(), "to be late is no problem");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_deletion_that_takes_long_holds_up_no_other(pool: PgPool) {
+    let line = Arc::new(Line::default());
+    line.script(&[Acknowledge::Hang]);
+    let (catalog, connection) = connected(pool.clone()).await;
+    for number in 0..40 {
+        line.send(body(&[put(&format!("k{number}"), "v", number)]));
+    }
+    let ingest = start_with(catalog, connection, &line, 2, Duration::from_secs(30));
+    eventually("all but those of one call", async || {
+        let (waiting, in_hand) = line.depth();
+        (waiting == 0 && line.is_played() && (1..=10).contains(&in_hand)).then_some(())
+    })
+    .await;
+    drop(ingest);
+}
+
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn told_to_stop_it_commits_what_it_holds_and_told_to_give_back_it_does(pool: PgPool) {
     let line = Arc::new(Line::default());
     let mut ingest = ingest(&pool, &line).await;
-    let hold_up = async || {
-        let mut lock = pool.begin().await.unwrap();
-        sqlx::query("select 1 from catalog.connections for update").execute(&mut *lock).await.unwrap();
-        lock
-    };
-    let lock = hold_up().await;
+    let lock = hold_up(&pool).await;
     line.send(body(&[put("a", "v1", 1)]));
     ingest.until_in_hand(1).await;
     ingest.ending.stop.cancel();
@@ -225,7 +290,7 @@ async fn told_to_stop_it_commits_what_it_holds_and_told_to_give_back_it_does(poo
     while ingest.tasks.join_next().await.is_some() {}
     assert_eq!((line.depth(), versions(&pool, "a").await), ((0, 0), vec!["v1 e latest".to_owned()]));
 
-    let _lock = hold_up().await;
+    let _lock = hold_up(&pool).await;
     let mut ingest = start(Catalog::on(pool.clone()), connection(""), &line);
     line.send(body(&[put("b", "v2", 2)]));
     ingest.until_in_hand(1).await;

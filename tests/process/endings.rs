@@ -54,6 +54,31 @@ async fn sigterm_in_the_middle_of_a_batch_waits_for_its_commit() {
 }
 
 #[tokio::test]
+async fn what_takes_longer_than_messages_are_hidden_is_not_delivered_twice() {
+    let stage = Stage::forgiving(2).await;
+    let bucket = stage.name("slow");
+    stage.bucket(&bucket, Some(Enabled)).await;
+    let config = stage.config_of(&[&bucket]);
+    let daemon = stage.serve(&config).await;
+    let lock = hold_up(&stage).await;
+    get_stuck(&stage, &bucket).await;
+
+    // Time enough to come again three times, for the daemon or for another.
+    for _ in 0..6 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let (waiting, in_hand) = stage.depth(&stage.queue).await;
+        assert_eq!(waiting, 0, "{in_hand} are in hand");
+    }
+    lock.rollback().await.unwrap();
+    stage.must_be_equal(&[&bucket]).await;
+    let count = async |outcome: &str| {
+        let labels = format!("bucket={bucket:?},kind=\"put\",outcome={outcome:?}");
+        daemon.metric(&format!("stocktake_events_total{{{labels}}}")).await
+    };
+    assert_eq!((count("applied").await, count("duplicate").await), (30.0, 0.0), "{}", daemon.log());
+}
+
+#[tokio::test]
 async fn what_cannot_be_committed_in_time_is_given_back() {
     let stage = Stage::new().await;
     let bucket = stage.name("stuck");

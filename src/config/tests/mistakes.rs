@@ -158,7 +158,7 @@ fn access_is_checked() {
          url = 'https://sqs.eu-central-1.amazonaws.com/1/q'
          region = 'eu-west-2'
          endpoint_url = 'ftp://h'
-         receivers = 33
+         receivers = 257
          [[queue]]
          url = 'https://sqs.eu-central-1.amazonaws.com/1/q'",
         &[],
@@ -170,7 +170,7 @@ fn access_is_checked() {
             "queue[1].url: names no queue: write its whole URL, such as \"https://sqs.eu-central-1.amazonaws.com/123456789012/stocktake\"",
             "queue[2].endpoint_url: must begin with https:// or http://, not ftp:",
             "queue[2].region: is eu-west-2, but the url is in eu-central-1: leave one of them out",
-            "queue[2].receivers: must be a whole number from 1 to 32, not \"33\"",
+            "queue[2].receivers: must be a whole number from 1 to 256, not \"257\"",
             "queue[3].url: is the url of queue[2] too: leave one of them out",
         ],
     );

@@ -1,12 +1,13 @@
 //! A queue in memory that does what its script says.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use stocktake::fault::Fault;
 use stocktake::queue::{Attributes, BATCH_MAX, Delivery, Queue, Refused};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::fault;
 
@@ -33,12 +34,34 @@ pub(crate) struct Line {
 #[derive(Default)]
 struct State {
     sent: u32,
-    /// Message ids with their bodies and how often they were received.
-    waiting: VecDeque<(String, String, u32)>,
-    /// The same by receipt.
-    in_hand: BTreeMap<String, (String, String, u32)>,
+    waiting: VecDeque<Letter>,
+    /// By receipt, with the end of their visibility.
+    in_hand: BTreeMap<String, (Letter, Instant)>,
+    /// Receipts of letters that came again: nothing more is done by them.
+    stale: BTreeSet<String>,
     receive_faults: VecDeque<Fault>,
     acknowledges: VecDeque<Acknowledge>,
+    /// How often each receipt was kept hidden for longer.
+    extended: BTreeMap<String, u32>,
+    is_final: bool,
+    deliveries: u32,
+}
+
+struct Letter {
+    id: String,
+    body: String,
+    received: u32,
+}
+
+impl State {
+    /// What was not deleted in time waits again.
+    fn expire(&mut self, now: Instant) {
+        let overdue = self.in_hand.extract_if(.., |_, (_, until)| *until <= now);
+        for (receipt, (letter, _)) in overdue {
+            self.stale.insert(receipt);
+            self.waiting.push_back(letter);
+        }
+    }
 }
 
 impl Line {
@@ -46,7 +69,7 @@ impl Line {
         let mut state = self.state();
         state.sent += 1;
         let id = format!("m{}", state.sent);
-        state.waiting.push_back((id, body.into(), 0));
+        state.waiting.push_back(Letter { id, body: body.into(), received: 0 });
         self.changed.notify_waiters();
     }
 
@@ -75,48 +98,86 @@ impl Line {
     /// The visibility of everything in hand ends: it is there again.
     pub(crate) fn expire(&self) {
         let mut state = self.state();
-        let back = std::mem::take(&mut state.in_hand);
-        state.waiting.extend(back.into_values());
+        for (_, until) in state.in_hand.values_mut() {
+            *until = Instant::now();
+        }
+        state.expire(Instant::now());
         self.changed.notify_waiters();
+    }
+
+    /// From now on no message is kept hidden for longer.
+    pub(crate) fn refuse_extensions(&self) {
+        self.state().is_final = true;
+    }
+
+    /// How often any message was delivered.
+    pub(crate) fn deliveries(&self) -> u32 {
+        self.state().deliveries
+    }
+
+    /// How often the message that was extended least was.
+    pub(crate) fn extended(&self) -> u32 {
+        let state = self.state();
+        let times = |receipt| state.extended.get(receipt).copied().unwrap_or_default();
+        state.in_hand.keys().map(times).min().unwrap_or_default()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
-    fn give(&self) -> Vec<Delivery> {
+    fn give(&self, visibility: Duration) -> Vec<Delivery> {
         let mut state = self.state();
+        state.expire(Instant::now());
         let count = state.waiting.len().min(BATCH_MAX);
         let given: Vec<_> = state.waiting.drain(..count).collect();
-        let deliver = |(message_id, body, received): (String, String, u32)| {
+        let deliver = |letter: Letter| {
+            let received = letter.received + 1;
+            state.deliveries += 1;
+            let (message_id, body) = (letter.id.clone(), letter.body.clone());
             let receipt = format!("{message_id} {received}");
-            state.in_hand.insert(receipt.clone(), (message_id.clone(), body.clone(), received + 1));
-            Delivery { message_id, receipt, body, sent_at: None, receive_count: Some(received + 1) }
+            let until = Instant::now() + visibility;
+            state.in_hand.insert(receipt.clone(), (Letter { received, ..letter }, until));
+            Delivery { message_id, receipt, body, sent_at: None, receive_count: Some(received) }
         };
         given.into_iter().map(deliver).collect()
     }
 
-    fn delete(&self, receipts: &[String]) {
+    /// Takes letters out of hand. What came again is refused.
+    fn put_down(&self, receipts: &[String], mut put: impl FnMut(&mut State, Letter)) -> Vec<Refused> {
         let mut state = self.state();
-        for receipt in receipts {
-            assert!(state.in_hand.remove(receipt).is_some(), "{receipt} is not in hand");
+        state.expire(Instant::now());
+        let mut refused = Vec::new();
+        for (index, receipt) in receipts.iter().enumerate() {
+            match state.in_hand.remove(receipt) {
+                Some((letter, _)) => put(&mut state, letter),
+                None => {
+                    assert!(state.stale.contains(receipt), "{receipt} is not in hand");
+                    refused.push(gone(index));
+                }
+            }
         }
+        refused
     }
 }
 
+fn gone(index: usize) -> Refused {
+    Refused { index, reason: "ReceiptHandleIsInvalid".to_owned(), is_final: true }
+}
+
 impl Queue for Line {
-    async fn receive(&self, wait: Duration, _visibility: Duration) -> Result<Vec<Delivery>, Fault> {
+    async fn receive(&self, wait: Duration, visibility: Duration) -> Result<Vec<Delivery>, Fault> {
         let fault = self.state().receive_faults.pop_front();
         if let Some(fault) = fault {
             return Err(fault);
         }
         let changed = self.changed.notified();
-        let given = self.give();
+        let given = self.give(visibility);
         if !given.is_empty() {
             return Ok(given);
         }
         let _ = tokio::time::timeout(wait, changed).await;
-        Ok(self.give())
+        Ok(self.give(visibility))
     }
 
     async fn acknowledge(&self, receipts: &[String]) -> Result<Vec<Refused>, Fault> {
@@ -125,21 +186,20 @@ impl Queue for Line {
         }
         let end = self.state().acknowledges.pop_front();
         match end {
-            None => self.delete(receipts),
+            None => Ok(self.put_down(receipts, |_, _| {})),
             Some(Acknowledge::Refuse(index)) => {
                 let mut others = receipts.to_vec();
                 others.remove(index);
-                self.delete(&others);
-                return Ok(vec![Refused { index, reason: "InternalError".to_owned(), is_final: false }]);
+                self.put_down(&others, |_, _| {});
+                Ok(vec![Refused { index, reason: "InternalError".to_owned(), is_final: false }])
             }
-            Some(Acknowledge::Fail) => return Err(fault("ServiceUnavailable")),
+            Some(Acknowledge::Fail) => Err(fault("ServiceUnavailable")),
             Some(Acknowledge::Lose) => {
-                self.delete(receipts);
-                return Err(fault("no answer"));
+                self.put_down(receipts, |_, _| {});
+                Err(fault("no answer"))
             }
             Some(Acknowledge::Hang) => std::future::pending().await,
         }
-        Ok(Vec::new())
     }
 
     async fn attributes(&self) -> Result<Attributes, Fault> {
@@ -156,14 +216,25 @@ impl Queue for Line {
     async fn change_visibility(
         &self,
         receipts: &[String],
-        _visibility: Duration,
+        visibility: Duration,
     ) -> Result<Vec<Refused>, Fault> {
-        let mut state = self.state();
-        for receipt in receipts {
-            let back = state.in_hand.remove(receipt).unwrap_or_else(|| panic!("{receipt} is not in hand"));
-            state.waiting.push_back(back);
+        if visibility.is_zero() {
+            let refused = self.put_down(receipts, |state, letter| state.waiting.push_back(letter));
+            self.changed.notify_waiters();
+            return Ok(refused);
         }
-        self.changed.notify_waiters();
-        Ok(Vec::new())
+        let mut state = self.state();
+        state.expire(Instant::now());
+        let until = Instant::now() + visibility;
+        let is_refused = |state: &mut State, receipt: &String| match state.in_hand.get_mut(receipt) {
+            Some((_, end)) if !state.is_final => {
+                *end = until;
+                *state.extended.entry(receipt.clone()).or_default() += 1;
+                false
+            }
+            _ => true,
+        };
+        let refused = receipts.iter().enumerate().filter(|(_, receipt)| is_refused(&mut state, receipt));
+        Ok(refused.map(|(index, _)| gone(index)).collect())
     }
 }
