@@ -71,6 +71,8 @@ pub enum Command {
     Reconcile(Reconcile),
     /// Ask S3 about these keys now, and repair what the catalog has wrong
     Recheck(Recheck),
+    /// Check everything that can be wrong with set-up, and change nothing
+    Doctor(Doctor),
     /// Print the policies that a bucket takes: the least that must be allowed, and to whom
     Policy(Policy),
     /// Say what a message's body means, without touching anything
@@ -115,6 +117,14 @@ pub struct Recheck {
     /// The keys, as they really are: not URL-encoded
     #[arg(required = true, value_name = "KEY")]
     pub keys: Vec<String>,
+}
+
+/// Options of `doctor`.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Doctor {
+    /// Only this bucket [default: all that are configured]
+    #[arg(long, value_name = "BUCKET")]
+    pub bucket: Option<String>,
 }
 
 /// Options of `policy`.

@@ -13,6 +13,8 @@ use crate::bucket::s3;
 use crate::catalog::{Catalog, Connection, Terms};
 use crate::config::{self, Config};
 use crate::queue::sqs;
+use crate::setup::Wish;
+use crate::setup::aws::Account;
 
 /// AWS clients, where equal access shares credentials and their refresh.
 #[derive(Debug, Default)]
@@ -31,6 +33,16 @@ impl Clients {
     pub(crate) async fn queue(&mut self, queue: &config::Queue) -> sqs::Queue {
         let config = self.sdk_config(&queue.access).await;
         sqs::Queue::new(&queue.url, aws::sqs(&config))
+    }
+
+    /// A bucket with what is around it, and the queues that its events may come by. Asks nobody yet.
+    pub(crate) async fn account(&mut self, bucket: &config::Bucket, queues: &[&config::Queue]) -> Account {
+        let of_bucket = self.sdk_config(&bucket.access).await;
+        let of_queue = match queues.first() {
+            Some(queue) => self.sdk_config(&queue.access).await,
+            None => of_bucket.clone(),
+        };
+        Account::new(&bucket.name, &of_bucket, &of_queue)
     }
 
     async fn sdk_config(&mut self, access: &Access) -> SdkConfig {
@@ -54,6 +66,29 @@ pub(crate) fn catalog(config: &Config) -> anyhow::Result<Catalog> {
         .map_err(|_| anyhow::anyhow!("database.url: not a URL that Postgres's driver understands"))
         .context("read the configuration")?;
     Ok(Catalog::new(options, database.max_connections, database.connect_timeout))
+}
+
+/// The queues that S3 may send a bucket's events to: those in its region, or where that is not known.
+pub(crate) fn queues_of<'a>(config: &'a Config, bucket: &config::Bucket) -> Vec<&'a config::Queue> {
+    let region = bucket.access.region.as_ref();
+    let own = |queue: &&config::Queue| {
+        let other = queue.access.region.as_ref();
+        region.is_none() || other.is_none() || region == other
+    };
+    let near: Vec<_> = config.queues.iter().filter(own).collect();
+    // SNS and EventBridge lead into other regions, too.
+    if near.is_empty() { config.queues.iter().collect() } else { near }
+}
+
+/// What the configuration wants of a bucket's set-up.
+pub(crate) fn wish(bucket: &config::Bucket, queues: &[&config::Queue]) -> Wish {
+    Wish {
+        name: bucket.name.clone(),
+        prefix: bucket.prefix.clone(),
+        region: bucket.required_region.clone(),
+        queues: queues.iter().map(|queue| queue.url.clone()).collect(),
+        role: bucket.access.role_arn.clone(),
+    }
 }
 
 /// What the catalog has to know of one `[[bucket]]` section.

@@ -14,6 +14,7 @@ use news::News;
 
 mod apply;
 mod connections;
+mod inspect;
 mod journal;
 mod keep;
 mod news;
@@ -31,6 +32,7 @@ mod withheld;
 mod write;
 
 pub use connections::Connection;
+pub use inspect::Server;
 pub use journal::{Event, Origin};
 pub use quarantine::Quarantined;
 pub use ranges::{LEASE, Progress, Range};

@@ -2,6 +2,7 @@
 //! the log goes to standard error.
 
 mod decode;
+mod doctor;
 mod policy;
 mod recheck;
 mod reconcile;
@@ -37,6 +38,7 @@ pub async fn run(cli: Cli, clock: Clock) -> anyhow::Result<Exit> {
         Command::Serve(options) => serve::serve(&load(file)?, !options.no_migrate, clock).await,
         Command::Reconcile(options) => reconcile::reconcile(&load(file)?, &options, cli.format, clock).await,
         Command::Recheck(options) => recheck::recheck(&load(file)?, &options, cli.format, clock).await,
+        Command::Doctor(options) => doctor::doctor(&load(file)?, &options, cli.format, clock).await,
         Command::Policy(options) => policy::policy(&load(file)?, &options, cli.format),
         Command::Status => status::status(&load(file)?, cli.format).await,
         Command::Migrate => migrate(&load(file)?, cli.format).await,

@@ -2,7 +2,28 @@
 //! as it must be, and the way there.
 
 mod arn;
+pub(crate) mod aws;
+mod checks;
+pub mod doctor;
 pub mod documents;
+pub mod estate;
+mod finding;
+mod grant;
 pub mod policy;
 
 pub use arn::{Arn, is_account, partition};
+pub use checks::Wish;
+pub use finding::{Finding, Verdict};
+
+use time::OffsetDateTime;
+
+use crate::catalog::Server;
+
+/// Checks Postgres, of which `server` is what it told, or why it did not.
+pub fn examine_database(
+    server: &Result<Server, String>,
+    connections: u32,
+    now: OffsetDateTime,
+) -> Vec<Finding> {
+    checks::database(server, connections, now)
+}

@@ -134,7 +134,7 @@ pub fn hops(arn: &Arn) -> Vec<Statement> {
         ),
         allow(
             "LookAtEventBridge",
-            &["events:ListRules", "events:ListTargetsByRule"],
+            &["events:DescribeRule", "events:ListRuleNamesByTarget", "events:ListTargetsByRule"],
             &any("events", "rule/*"),
         ),
         allow("LookAtKeys", &["kms:DescribeKey", "kms:GetKeyPolicy"], &any("kms", "key/*")),

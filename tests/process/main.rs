@@ -8,5 +8,6 @@ mod endings;
 mod messages;
 mod modes;
 mod runs;
+mod setup;
 mod support;
 mod trouble;

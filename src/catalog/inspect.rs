@@ -1,0 +1,77 @@
+//! What Postgres tells about itself: for checks, not for work.
+
+use sqlx::FromRow;
+use time::OffsetDateTime;
+
+use super::Catalog;
+
+/// How Postgres is set up, as far as it matters here.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct Server {
+    /// 140005 for 14.5.
+    pub version: i32,
+    /// `UTF8`.
+    pub encoding: String,
+    /// How the database sorts where nothing else is said.
+    pub collation: String,
+    /// Whether it only repeats what another server does.
+    pub is_standby: bool,
+    /// Whether the schema `catalog` is there.
+    pub has_schema: bool,
+    /// Whether we may make that schema, or tables in it.
+    pub may_create: bool,
+    /// Tables of the schema that we may not read and write, with a comma between.
+    pub closed_tables: Option<String>,
+    /// Whether rows that are dead are cleared away.
+    pub autovacuum: bool,
+    /// Tables of the schema where that is turned off, with a comma between.
+    pub unvacuumed_tables: Option<String>,
+    /// How much is written before everything is flushed, in MB.
+    pub max_wal_size: i32,
+    /// Whether commits reach the disk.
+    pub fsync: bool,
+    /// Whether they are waited for.
+    pub synchronous_commit: String,
+    /// How many connections it takes.
+    pub max_connections: i32,
+    /// What time it is there.
+    pub now: OffsetDateTime,
+}
+
+impl Catalog {
+    /// Asks Postgres how it is set up. Works without the schema.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn inspect(&self) -> Result<Server, sqlx::Error> {
+        sqlx::query_as(
+            "with tables as (
+                 select class.oid, class.relname, class.reloptions
+                 from pg_class as class join pg_namespace as schema on schema.oid = class.relnamespace
+                 where schema.nspname = 'catalog' and class.relkind in ('r', 'p')
+             )
+             select current_setting('server_version_num')::int as version,
+                 pg_encoding_to_char(encoding)::text as encoding,
+                 datcollate::text as collation,
+                 pg_is_in_recovery() as is_standby,
+                 to_regnamespace('catalog') is not null as has_schema,
+                 case when to_regnamespace('catalog') is null
+                     then has_database_privilege(current_database(), 'create')
+                     else has_schema_privilege(to_regnamespace('catalog'), 'create') end as may_create,
+                 (select string_agg(relname, ', ' order by relname) from tables
+                  where not (has_table_privilege(oid, 'select') and has_table_privilege(oid, 'insert')
+                      and has_table_privilege(oid, 'update') and has_table_privilege(oid, 'delete'))) as closed_tables,
+                 current_setting('autovacuum')::bool as autovacuum,
+                 (select string_agg(relname, ', ' order by relname) from tables
+                  where reloptions && array['autovacuum_enabled=false', 'autovacuum_enabled=off']) as unvacuumed_tables,
+                 (pg_size_bytes(current_setting('max_wal_size')) / 1048576)::int as max_wal_size,
+                 current_setting('fsync')::bool as fsync,
+                 current_setting('synchronous_commit') as synchronous_commit,
+                 current_setting('max_connections')::int as max_connections,
+                 clock_timestamp() as now
+             from pg_database where datname = current_database()",
+        )
+        .fetch_one(&self.pool)
+        .await
+    }
+}

@@ -1,0 +1,39 @@
+//! From what was seen to what it means: no call of AWS is in here, and no clock.
+
+mod access;
+mod bucket;
+mod database;
+mod delivery;
+mod key;
+mod queue;
+
+pub(super) use access::access;
+pub(super) use bucket::bucket;
+pub(super) use database::database;
+pub(super) use delivery::{Hops, delivery};
+pub(super) use key::{Reader, key};
+#[cfg(test)]
+pub(super) use queue::MESSAGE_BYTES;
+pub(super) use queue::{dead_letters, policy, queue, sample};
+
+use std::time::Duration;
+
+/// What the configuration wants of one part of a bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// The bucket's name.
+    pub name: String,
+    /// What keys begin with; empty for all.
+    pub prefix: String,
+    /// The region it must be in, if the configuration says so.
+    pub region: Option<String>,
+    /// The URLs of the queues that its events may arrive in.
+    pub queues: Vec<String>,
+    /// The role that is taken on for the bucket.
+    pub role: Option<String>,
+}
+
+/// A duration as people say it.
+fn words(duration: Duration) -> String {
+    humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string()
+}

@@ -1,0 +1,225 @@
+//! What lies between a bucket and the daemon, and how it is looked at and built.
+
+use std::future::Future;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::bucket::Versioning;
+use crate::bucket::rules::Rules;
+use crate::fault::Fault;
+
+/// What came of a look.
+pub type Looked<T> = Result<T, Fault>;
+
+/// On whose behalf something is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// As the section of the bucket says.
+    Bucket,
+    /// As that of the queue says.
+    Queue,
+}
+
+/// Who we are to AWS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The user, or the session in a role.
+    pub arn: String,
+    /// Its account.
+    pub account: String,
+    /// When the credentials end, if they do.
+    pub expires: Option<OffsetDateTime>,
+}
+
+/// Whether a bucket keeps versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Versions {
+    /// Whether it does.
+    pub state: Versioning,
+    /// Whether deleting them takes another factor.
+    pub mfa_delete: bool,
+    /// The time on S3's clock when it said so, within a second or two.
+    pub at: OffsetDateTime,
+}
+
+/// A rule that makes S3 itself change or remove objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lifecycle {
+    /// Its name.
+    pub id: String,
+    /// What keys begin with that it is for.
+    pub prefix: String,
+    /// What it does: `expires objects`.
+    pub does: Vec<&'static str>,
+}
+
+/// A rule that copies objects to another bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replication {
+    /// Its name.
+    pub id: String,
+    /// What keys begin with that it is for.
+    pub prefix: String,
+    /// The other bucket, by its ARN.
+    pub to: String,
+}
+
+/// Everything that S3 tells about a bucket and that matters here.
+#[derive(Debug)]
+pub struct BucketLook {
+    /// Where it is.
+    pub region: Looked<String>,
+    /// Whether it keeps versions.
+    pub versions: Looked<Versions>,
+    /// Whether versions can be listed below our prefix, as runs do it.
+    pub listing: Looked<()>,
+    /// And of one key, as rechecks do it.
+    pub one_key: Looked<()>,
+    /// Who is told what.
+    pub rules: Looked<Rules>,
+    /// The key that new objects are encrypted with; none if it is S3's own.
+    pub kms_key: Looked<Option<String>>,
+    /// Rules that are in force.
+    pub lifecycle: Looked<Vec<Lifecycle>>,
+    /// Rules that are in force.
+    pub replication: Looked<Vec<Replication>>,
+    /// Whether versions may be locked.
+    pub object_lock: Looked<bool>,
+    /// Whether whoever asks pays.
+    pub requester_pays: Looked<bool>,
+}
+
+/// What a queue is set to
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html>).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueLook {
+    /// Its ARN.
+    pub arn: String,
+    /// Its policy; none if only its owner may do anything.
+    pub policy: Option<String>,
+    /// The key it is encrypted with, by id, ARN or alias.
+    pub kms_key: Option<String>,
+    /// How long a message is kept.
+    pub retention: Duration,
+    /// How long one that was received stays invisible.
+    pub visibility: Duration,
+    /// How long a receive waits for one, where it does not say.
+    pub wait: Duration,
+    /// How long one that was sent stays invisible.
+    pub delay: Duration,
+    /// The largest message it takes, in bytes.
+    pub message_bytes_max: u64,
+    /// Where messages go that were received too often.
+    pub redrive: Option<Redrive>,
+    /// How many messages wait.
+    pub waiting: u64,
+    /// How many are in somebody's hands.
+    pub in_hand: u64,
+    /// Whether it keeps the order, which S3 cannot send to.
+    pub is_fifo: bool,
+}
+
+/// A queue's way to its dead-letter queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redrive {
+    /// The dead-letter queue's ARN.
+    pub to: String,
+    /// After how many receives.
+    pub receives_max: u64,
+}
+
+/// A message, looked at and left where it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Its body.
+    pub body: String,
+    /// When it was sent.
+    pub sent_at: Option<OffsetDateTime>,
+}
+
+/// A topic that a bucket tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// Its policy.
+    pub policy: Option<String>,
+    /// The key it is encrypted with.
+    pub kms_key: Option<String>,
+    /// Who hears of it.
+    pub subscriptions: Vec<Subscription>,
+}
+
+/// Somebody who hears of a topic's messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// `sqs`, `lambda`.
+    pub protocol: String,
+    /// The queue's ARN, for queues.
+    pub endpoint: String,
+    /// Whether the owner of the endpoint has agreed.
+    pub is_confirmed: bool,
+    /// Which messages; all if none.
+    pub filter: Option<String>,
+}
+
+/// A rule of EventBridge's default bus that leads to a queue of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BridgeRule {
+    /// Its ARN.
+    pub arn: String,
+    /// Its name.
+    pub name: String,
+    /// What it is for, as JSON.
+    pub pattern: String,
+    /// Whether it is in force.
+    pub is_enabled: bool,
+    /// Where it leads.
+    pub targets: Vec<Target>,
+}
+
+/// Where a rule leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The queue's ARN, or somebody else's.
+    pub arn: String,
+    /// Whether the event is changed on the way.
+    pub is_transformed: bool,
+}
+
+/// A key in KMS.
+#[derive(Debug)]
+pub struct Key {
+    /// Its ARN.
+    pub arn: String,
+    /// Whether it can be used.
+    pub is_enabled: bool,
+    /// Whether it is AWS's own, with a policy that nobody can change.
+    pub is_aws: bool,
+    /// Its policy.
+    pub policy: Looked<String>,
+}
+
+/// What is between a bucket and its queues, to look at. Nothing is changed. The one real
+/// implementation asks AWS; tests make one up.
+pub trait Estate: Send + Sync {
+    /// Asks who we are.
+    fn identity(&self, side: Side) -> impl Future<Output = Looked<Identity>> + Send;
+    /// Asks S3 about the bucket, and lists a version or two below `prefix`.
+    fn bucket(&self, prefix: &str) -> impl Future<Output = BucketLook> + Send;
+    /// Asks whether an account owns the bucket.
+    fn is_owned_by(&self, account: &str) -> impl Future<Output = Looked<bool>> + Send;
+    /// Asks what a queue is set to.
+    fn queue(&self, url: &str) -> impl Future<Output = Looked<QueueLook>> + Send;
+    /// The same of a queue that an ARN names, and that is in the account and region of another.
+    fn queue_beside(&self, url: &str, arn: &str) -> impl Future<Output = Looked<QueueLook>> + Send;
+    /// Receives a message and lets it be visible again at once.
+    fn sample(&self, url: &str) -> impl Future<Output = Looked<Option<Sample>>> + Send;
+    /// Asks whether messages might be deleted, without deleting one.
+    fn may_delete(&self, url: &str) -> impl Future<Output = Looked<()>> + Send;
+    /// Asks about a topic and who hears of it.
+    fn topic(&self, arn: &str) -> impl Future<Output = Looked<Topic>> + Send;
+    /// Asks which rules of EventBridge lead to `queue`.
+    fn bridge(&self, queue: &str) -> impl Future<Output = Looked<Vec<BridgeRule>>> + Send;
+    /// Asks about a key.
+    fn key(&self, side: Side, id: &str) -> impl Future<Output = Looked<Key>> + Send;
+}
