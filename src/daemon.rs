@@ -21,8 +21,6 @@ use crate::reconcile::{self, Keeper, Schedule};
 use crate::wiring::{self, Clients};
 use crate::{admin, metrics, watch};
 
-/// Runs that go on at once, over all buckets: each has `reconcile.concurrency` pages in memory.
-const RUNS_MAX: usize = 2;
 /// How long a batch that Postgres cannot take is held before its messages are given back:
 /// less than the visibility timeout a queue has unless somebody set another.
 const BATCH_PATIENCE: Duration = Duration::from_secs(20);
@@ -121,7 +119,8 @@ async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'stati
         watch::mirror_problems(catalog.clone(), health.clone(), subjects(config), clock, shutdown.clone()),
     ));
 
-    let turns = Arc::new(Semaphore::new(RUNS_MAX));
+    let turns = Arc::new(Semaphore::new(config.reconcile.runs));
+    let urls: Arc<[String]> = config.queues.iter().map(|queue| queue.url.clone()).collect();
     for (section, connection) in config.buckets.iter().zip(&**connections) {
         let bucket = Arc::new(clients.bucket(section).await);
         let keeper = Keeper {
@@ -134,6 +133,7 @@ async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'stati
                 backlog_wait: config.reconcile.backlog_wait,
                 recheck_limit: config.recheck.limit,
                 region: section.required_region.clone(),
+                queues: Arc::clone(&urls),
             },
             settings: reconcile::Settings {
                 concurrency: config.reconcile.concurrency,
@@ -168,6 +168,7 @@ fn subjects(config: &Config) -> Vec<Subject> {
         let (name, prefix) = (|| bucket.name.clone(), || bucket.prefix.clone());
         [
             Subject::Bucket { name: name(), prefix: prefix() },
+            Subject::Notifications { name: name(), prefix: prefix() },
             Subject::Rechecks { name: name(), prefix: prefix() },
         ]
     });

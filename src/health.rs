@@ -28,6 +28,13 @@ pub enum Subject {
         /// Its prefix; empty for the whole bucket.
         prefix: String,
     },
+    /// What it tells of its changes, and whom.
+    Notifications {
+        /// The bucket's name.
+        name: String,
+        /// Its prefix; empty for the whole bucket.
+        prefix: String,
+    },
     /// The keys in doubt there.
     Rechecks {
         /// The bucket's name.
@@ -45,6 +52,9 @@ impl fmt::Display for Subject {
             Self::Returns(url) => write!(formatter, "queue {url} (acknowledging)"),
             Self::Visibility(url) => write!(formatter, "queue {url} (visibility)"),
             Self::Bucket { name, prefix } => write!(formatter, "bucket {name}/{prefix}"),
+            Self::Notifications { name, prefix } => {
+                write!(formatter, "notifications of bucket {name}/{prefix}")
+            }
             Self::Rechecks { name, prefix } => write!(formatter, "rechecks in bucket {name}/{prefix}"),
         }
     }

@@ -5,7 +5,6 @@ use time::OffsetDateTime;
 
 use super::rows::date;
 use super::{Catalog, Terms};
-use crate::bucket::Versioning;
 use crate::health::Subject;
 use crate::ignore::Ignore;
 use crate::model::{Horizon, Timestamp, Window};
@@ -130,29 +129,6 @@ impl Catalog {
         .bind(&connection.prefix)
         .fetch_one(&self.pool)
         .await
-    }
-
-    /// Notes where a bucket is and whether it keeps versions.
-    ///
-    /// # Errors
-    /// When Postgres is away or refuses.
-    pub async fn describe(
-        &self,
-        connection: &Connection,
-        region: &str,
-        versioning: Versioning,
-    ) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "update catalog.connections set region = $3, versioning = $4
-             where bucket = $1 and prefix = $2 and (region, versioning) is distinct from ($3, $4)",
-        )
-        .bind(&connection.bucket)
-        .bind(&connection.prefix)
-        .bind(region)
-        .bind(versioning.as_str())
-        .execute(&self.pool)
-        .await
-        .map(drop)
     }
 
     /// Notes the time of the latest event and when the queues were last seen empty. Never moves

@@ -26,6 +26,7 @@ mod repair;
 mod retry;
 mod rows;
 mod runs;
+mod starts;
 mod status;
 mod sweep;
 mod withheld;
@@ -41,6 +42,7 @@ pub use repair::{Effect, Repaired, Saved, Sighting};
 pub use retry::{Trouble, trouble};
 pub use rows::{Held, Place};
 pub use runs::{Counts, Ending, Run};
+pub use starts::{Cause, LastRun, Look, Reason};
 pub use status::{BucketStatus, Levels, ProblemStatus, RunStatus, Status};
 pub use withheld::REMOVALS_MIN;
 

@@ -10,7 +10,8 @@ use super::connections::{Hold, hold};
 use super::ranges::add;
 use super::retry::retry;
 use super::rows::date;
-use super::{Catalog, Connection};
+use super::starts::strike_off;
+use super::{Catalog, Cause, Connection};
 use crate::model::{Drift, Span, Timestamp};
 
 /// A run under way, on which several processes may be at work. It outlives them.
@@ -99,8 +100,8 @@ impl Catalog {
 
     /// Starts a run over what is below `prefix`, in ranges, and commits that it started before its
     /// first page is asked for. Waits for the batches in flight: claims applied later know of the
-    /// run. None if such a run is under way. Only a run over all of the connection can move its
-    /// watermark.
+    /// run. None if such a run is under way, or if its cause is gone. Only a run over all of the
+    /// connection can move its watermark.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
@@ -108,20 +109,32 @@ impl Catalog {
         &self,
         connection: &Connection,
         prefix: &str,
+        cause: Cause,
         spans: &[Span],
         started: Timestamp,
         now: OffsetDateTime,
     ) -> Result<Option<Run>, sqlx::Error> {
+        let last = match cause {
+            Cause::Operator => None,
+            Cause::Due { last, .. } => Some(last),
+        };
         let mut transaction = self.pool.begin().await?;
         hold(&mut transaction, connection, Hold::Alone).await?;
         let run_id: Option<i64> = sqlx::query_scalar(
-            "insert into catalog.reconciliations (bucket, prefix, started_at, window_from) values ($1, $2, $3, $4)
+            "insert into catalog.reconciliations (bucket, prefix, started_at, window_from, reason)
+             select $1, $2, $3, $4, $5
+             where not $6 or $7 is not distinct from (
+                 select max(run_id) from catalog.reconciliations
+                 where bucket = $1 and prefix = $2 and (status = 'complete' or withheld > 0))
              on conflict do nothing returning run_id",
         )
         .bind(&connection.bucket)
         .bind(prefix)
         .bind(now)
         .bind(date(started))
+        .bind(cause.reason().as_str())
+        .bind(last.is_some())
+        .bind(last.flatten())
         .fetch_optional(&mut *transaction)
         .await?;
         let Some(run_id) = run_id else { return Ok(None) };
@@ -214,6 +227,7 @@ impl Catalog {
                 .bind(window_to)
                 .execute(&mut *transaction)
                 .await?;
+                strike_off(&mut transaction, connection, run.run_id).await?;
             }
             sqlx::query(
                 "delete from catalog.rechecks

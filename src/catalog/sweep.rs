@@ -1,8 +1,6 @@
 //! What a sweep over all keys of a connection needs: rows in order, the horizon, and the removal of
 //! tombstones that it makes useless.
 
-use time::OffsetDateTime;
-
 use super::connections::{Hold, hold};
 use super::rows::{Held, LAST_VERSION, Place, date, scan};
 use super::{Catalog, Connection};
@@ -100,21 +98,6 @@ impl Catalog {
         .fetch_optional(&self.pool)
         .await?;
         Ok(last.flatten())
-    }
-
-    /// When the last run of the connection began, on our clock, that was complete or that the guard stopped.
-    ///
-    /// # Errors
-    /// When Postgres is away or refuses.
-    pub async fn last_run(&self, connection: &Connection) -> Result<Option<OffsetDateTime>, sqlx::Error> {
-        sqlx::query_scalar(
-            "select max(started_at) from catalog.reconciliations
-             where bucket = $1 and prefix = $2 and (status = 'complete' or withheld > 0)",
-        )
-        .bind(&connection.bucket)
-        .bind(&connection.prefix)
-        .fetch_one(&self.pool)
-        .await
     }
 
     /// Closes all connections, once nobody uses them any more.

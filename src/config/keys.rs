@@ -86,6 +86,7 @@ pub(super) const RECONCILE: Section = table(
     "reconcile",
     &[
         preset("concurrency", "16"),
+        preset("runs", "2"),
         preset("max_removals", "20"),
         preset("backlog_wait", "1h"),
         preset("backlog_age", "5m"),

@@ -24,6 +24,8 @@ const KEEP_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 3_600);
 const RECHECKS_AT_ONCE_MAX: usize = 64;
 /// Each has a page and some thousand rows in memory.
 const RANGES_AT_ONCE_MAX: usize = 256;
+/// More would mean more pages and rows in memory than anybody wants.
+const RUNS_AT_ONCE_MAX: usize = 64;
 const RECHECK_LIMIT_MAX: usize = 10_000_000;
 /// The whole exit has 25 s, and what follows the grace needs one of them.
 const GRACE_MAX: Duration = Duration::from_secs(24);
@@ -168,6 +170,8 @@ impl Recheck {
 pub struct Reconcile {
     /// How many parts of one bucket are listed at once, 16.
     pub concurrency: usize,
+    /// How many buckets are listed at once, 2.
+    pub runs: usize,
     /// How many percent of its versions one run may remove, 20, beyond the first 1,000. A run that would
     /// remove more is stopped before it removes any.
     pub max_removals: u8,
@@ -182,6 +186,7 @@ impl Reconcile {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         Self {
             concurrency: section.number("concurrency", 1..=RANGES_AT_ONCE_MAX),
+            runs: section.number("runs", 1..=RUNS_AT_ONCE_MAX),
             max_removals: section.number("max_removals", 0..=100),
             backlog_wait: section.duration("backlog_wait", Duration::ZERO..=24 * HOUR),
             backlog_age: section.duration("backlog_age", SECOND..=24 * HOUR),

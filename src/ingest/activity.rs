@@ -37,6 +37,7 @@ struct Seen {
     /// By bucket and prefix.
     last_event: HashMap<(String, String), Timestamp>,
     empty: HashMap<Arc<str>, Option<OffsetDateTime>>,
+    received: HashMap<Arc<str>, OffsetDateTime>,
     told: HashMap<(String, String), (Option<Timestamp>, Option<OffsetDateTime>)>,
 }
 
@@ -57,6 +58,18 @@ impl Activity {
     /// Notes that a queue had nothing waiting, and nothing of it is in hand.
     pub(super) fn note_empty(&self, queue: &Arc<str>, now: OffsetDateTime) {
         self.seen().empty.insert(Arc::clone(queue), Some(now));
+    }
+
+    /// Notes that what was sent to a queue before `through` was received.
+    pub(super) fn note_received(&self, queue: &Arc<str>, through: OffsetDateTime) {
+        let mut seen = self.seen();
+        let last = seen.received.entry(Arc::clone(queue)).or_insert(through);
+        *last = through.max(*last);
+    }
+
+    /// What was sent to a queue before this was received; none before the first answer.
+    pub(super) fn received(&self, queue: &str) -> Option<OffsetDateTime> {
+        self.seen().received.get(queue).copied()
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {

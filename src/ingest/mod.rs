@@ -26,6 +26,7 @@ use crate::queue::Queue;
 
 mod activity;
 mod aside;
+mod attendance;
 mod calls;
 mod depth;
 mod extend;
@@ -155,6 +156,7 @@ pub fn start<Q: Queue>(
             tasks.spawn(receiver.receive());
         }
         tasks.spawn(depth::watch(Arc::clone(&inlet)));
+        tasks.spawn(attendance::keep(Arc::clone(&inlet)));
         tasks.spawn(async move {
             tokio::select! {
                 () = returns::give_back(&inlet, returned) => "queue returns",

@@ -95,6 +95,8 @@ impl<Q: Queue> Receiver<Q> {
         let age = oldest.map(|sent_at| age(sent_at.into())).unwrap_or_default();
         plant.backlog.note(name, age);
         metrics::queue_oldest_age(name).set(age.as_secs_f64());
+        // What waits behind a message is hardly older.
+        plant.activity.note_received(name, oldest.map_or(asked_at, OffsetDateTime::from));
         if deliveries.is_empty() && hand.is_empty() {
             plant.activity.note_empty(name, asked_at);
         }

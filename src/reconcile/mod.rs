@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Bucket;
-use crate::catalog::{Catalog, Connection, Counts, Effect, Ending, Repaired, Run};
+use crate::catalog::{Catalog, Cause, Connection, Counts, Effect, Ending, Repaired, Run};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::metrics;
 use crate::model::{Drift, Span, partition, quantiles};
 
+mod look;
 mod pages;
 mod schedule;
 mod sweep;
@@ -65,16 +66,37 @@ pub struct Summary {
     pub purged: u64,
 }
 
+/// Lists as [`run_because`] does, because an operator asks.
+///
+/// # Errors
+/// See there.
+pub async fn run<B: Bucket>(
+    bucket: &Arc<B>,
+    catalog: &Catalog,
+    connection: &Connection,
+    prefix: &str,
+    settings: &Settings,
+    clock: Clock,
+    shutdown: &CancellationToken,
+) -> Result<Summary, Trouble> {
+    run_because(Some(Cause::Operator), bucket, catalog, connection, prefix, settings, clock, shutdown).await
+}
+
 /// Lists everything of `connection` below `prefix` (its own, or a longer one) and puts the catalog
 /// right; a rehearsal only tells what it would have done. A run over all of the connection makes
 /// its window the watermark.
 ///
 /// If such a run is under way, here or elsewhere or given up by a process that died, this joins it,
-/// and the summary is of all of it. Told to stop, it leaves the run as it is, for the next to go on.
+/// and the summary is of all of it. Without a cause it does nothing else. Told to stop, it leaves the run as it is, for the next to go on.
 ///
 /// # Errors
 /// See [`Trouble`]. If the run is over with it, the ledger says the same.
-pub async fn run<B: Bucket>(
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is one of the things a run needs, and none belong together"
+)]
+pub async fn run_because<B: Bucket>(
+    cause: Option<Cause>,
     bucket: &Arc<B>,
     catalog: &Catalog,
     connection: &Connection,
@@ -93,7 +115,7 @@ pub async fn run<B: Bucket>(
         let (counts, drift, doubts) = (swept.counts, swept.drift, swept.doubts);
         return Ok(Summary { run_id: None, counts, drift, doubts, purged: 0 });
     }
-    let run = join_or_start(&**bucket, catalog, connection, prefix, concurrency, clock).await?;
+    let run = join_or_start(cause, &**bucket, catalog, connection, prefix, concurrency, clock).await?;
     if settings.allow_removals {
         let allowed = catalog.allow_removals(&run).await;
         allowed.map_err(postgres(connection, "allow removals"))?;
@@ -128,6 +150,7 @@ pub async fn call_off(
 }
 
 async fn join_or_start<B: Bucket>(
+    cause: Option<Cause>,
     bucket: &B,
     catalog: &Catalog,
     connection: &Connection,
@@ -141,14 +164,23 @@ async fn join_or_start<B: Bucket>(
             tracing::info!(bucket = connection.bucket, prefix, run_id = run.run_id, "run goes on");
             return Ok(run);
         }
+        let needless = || Trouble::Needless(connection.bucket.clone());
+        let cause = cause.ok_or_else(needless)?;
+        if let Cause::Due { last, .. } = cause {
+            let now =
+                catalog.last_run(connection).await.map_err(postgres(connection, "read the last run"))?;
+            if now.map(|now| now.run_id) != last {
+                return Err(needless());
+            }
+        }
         let (versioning, start) = bucket.versioning().await?;
         let spans = spans(catalog, connection, prefix, concurrency).await?;
         let (ranges, started) = (spans.len(), start.from);
-        let run = catalog.start_run(connection, prefix, &spans, started, clock()).await;
+        let run = catalog.start_run(connection, prefix, cause, &spans, started, clock()).await;
         // None if somebody else was faster.
         if let Some(run) = run.map_err(postgres(connection, "start a run"))? {
-            let (bucket, run_id) = (&connection.bucket, run.run_id);
-            tracing::info!(bucket, prefix, run_id, %versioning, ranges, "run starts");
+            let (bucket, run_id, reason) = (&connection.bucket, run.run_id, cause.reason().as_str());
+            tracing::info!(bucket, prefix, run_id, reason, %versioning, ranges, "run starts");
             return Ok(run);
         }
     }

@@ -1,18 +1,19 @@
 //! When a run starts by itself.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Settings, Trouble, run};
+use super::{Settings, Trouble, run_because};
 use crate::bucket::Bucket;
-use crate::catalog::{Catalog, Connection};
+use crate::catalog::{Catalog, Cause, Connection, LastRun, Reason};
 use crate::chain::chain;
 use crate::clock::Clock;
-use crate::fault::{Fault, Kind};
 use crate::health::Health;
 use crate::ingest::Backlog;
 
@@ -28,13 +29,19 @@ const FLOOD_EVERY: Duration = Duration::from_secs(3600);
 /// How long a run may lie about before it is given up: what is listed of it is from another day, and
 /// claims reckon with a listing that may have passed their key already.
 const FORSAKEN_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// The part of the time between two scheduled runs by which a connection may be early: each is by another
+/// share of it, so that buckets that were first listed together do not stay together.
+const SPREAD: u32 = 10;
+/// How often a keeper that rests looks whether a run was asked for.
+const ASKED_POLL: Duration = Duration::from_secs(5);
 /// How often a run that waits for the backlog looks whether it is gone.
 const BACKLOG_POLL: Duration = Duration::from_secs(5);
 
 /// When runs of a connection start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// From the start of one run to the start of the next; zero for none but the first.
+    /// From the start of one run to the start of the next at most, and nine tenths of that at least; zero
+    /// for none but the first, and those that something else calls for.
     pub every: Duration,
     /// A run waits until the messages being received are younger than this: otherwise each late
     /// event of the backlog would be a doubt …
@@ -46,6 +53,8 @@ pub struct Schedule {
     pub recheck_limit: usize,
     /// The region the bucket must be in, where one is configured.
     pub region: Option<String>,
+    /// The queues that events come from, by their URLs. Without any nobody asks what the bucket tells to whom.
+    pub queues: Arc<[String]>,
 }
 
 /// All that keeping one connection true takes.
@@ -80,10 +89,12 @@ impl<B: Bucket> Keeper<B> {
                 Ok(rest) => {
                     self.health.ok(self.connection.subject());
                     pause = PAUSE_FIRST;
-                    rest
+                    self.rest_unless_asked(rest, &shutdown).await;
+                    continue;
                 }
                 Err(Trouble::Stopped) => return,
                 Err(Trouble::Ended { .. }) => LOOK_EVERY,
+                Err(Trouble::Needless(_)) => Duration::ZERO,
                 Err(trouble @ Trouble::Guarded { .. }) => {
                     self.tell(trouble);
                     LOOK_EVERY
@@ -101,64 +112,92 @@ impl<B: Bucket> Keeper<B> {
 
     /// Looks at the bucket and runs if a run is due. How long to rest then.
     async fn look_and_run(&self, shutdown: &CancellationToken) -> Result<Duration, Trouble> {
-        let Self { bucket, catalog, connection, .. } = self;
-        let postgres =
-            |action: &'static str| move |error| Trouble::Postgres(action, connection.bucket.clone(), error);
+        let Self { catalog, connection, .. } = self;
+        let postgres = |action| self.postgres(action);
         let given_up = catalog.end_forsaken_runs(FORSAKEN_AFTER, (self.clock)()).await;
         given_up.map_err(postgres("give runs up"))?;
-        let look = async {
-            let region = bucket.region().await?;
-            self.insist_on_region(&region)?;
-            Ok::<_, Fault>((region, bucket.versioning().await?.0))
-        };
-        let (region, versioning) = shutdown.run_until_cancelled(look).await.ok_or(Trouble::Stopped)??;
-        catalog
-            .describe(connection, &region, versioning)
-            .await
-            .map_err(postgres("describe the connection"))?;
+        shutdown.run_until_cancelled(self.look()).await.ok_or(Trouble::Stopped)??;
         let open = catalog.open_runs(connection).await.map_err(postgres("look for runs"))?;
         for started in open {
-            self.take_turn(&started.prefix, shutdown).await?;
+            self.take_turn(&started.prefix, None, shutdown).await?;
         }
         let last = catalog.last_run(connection).await.map_err(postgres("read the last run"))?;
-        let rest = until_due(last, self.schedule.every, (self.clock)());
-        let limit = self.schedule.recheck_limit;
-        let doubts = catalog.count_rechecks(connection, limit).await.map_err(postgres("count the doubts"))?;
-        let is_flooded = doubts > limit && until_due(last, FLOOD_EVERY, (self.clock)()).is_zero();
-        if !rest.is_zero() && !is_flooded {
+        let Some(reason) = self.reason(last).await? else {
             // It stays a problem until a run is complete.
             let guarded = catalog.guarded(connection).await.map_err(postgres("read the last run"))?;
             let told = |why| Trouble::guarded(&connection.bucket, &connection.prefix, true, why);
-            return guarded.map_or(Ok(rest.min(LOOK_EVERY)), |why| Err(told(why)));
-        }
+            return guarded.map_or(Ok(self.rest(last)), |why| Err(told(why)));
+        };
+        let Connection { bucket, prefix, .. } = &**connection;
+        tracing::info!(bucket, prefix, reason = reason.as_str(), "a run is due");
         if last.is_some() {
             self.wait_for_backlog(shutdown).await;
         }
-        self.take_turn(&connection.prefix, shutdown).await?;
+        let cause = Cause::Due { reason, last: last.map(|last| last.run_id) };
+        self.take_turn(&connection.prefix, Some(cause), shutdown).await?;
         let last = catalog.last_run(connection).await.map_err(postgres("read the last run"))?;
-        Ok(until_due(last, self.schedule.every, (self.clock)()).min(LOOK_EVERY))
+        Ok(self.rest(last))
+    }
+
+    /// Why a run is due now, if one is.
+    async fn reason(&self, last: Option<LastRun>) -> Result<Option<Reason>, Trouble> {
+        let Self { catalog, connection, .. } = self;
+        let now = (self.clock)();
+        if last.is_none() {
+            return Ok(Some(Reason::New));
+        }
+        let asked = catalog.asked_run(connection, now).await;
+        if let Some(reason) = asked.map_err(self.postgres("look for runs that were asked for"))? {
+            return Ok(Some(reason));
+        }
+        if until_due(last, self.period(), now).is_zero() {
+            return Ok(Some(Reason::Schedule));
+        }
+        let limit = self.schedule.recheck_limit;
+        let doubts = catalog.count_rechecks(connection, limit).await;
+        let is_flooded = doubts.map_err(self.postgres("count the doubts"))? > limit;
+        Ok((is_flooded && until_due(last, FLOOD_EVERY, now).is_zero()).then_some(Reason::Doubts))
+    }
+
+    /// Rests, but not any longer when a run was asked for: by another loop, or by another daemon.
+    async fn rest_unless_asked(&self, rest: Duration, shutdown: &CancellationToken) {
+        let end = Instant::now() + rest;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let slept = shutdown.run_until_cancelled(tokio::time::sleep(left.min(ASKED_POLL))).await;
+            if slept.is_none() || left <= ASKED_POLL {
+                return;
+            }
+            // A database that is away is told of by the next look.
+            if let Ok(Some(_)) = self.catalog.asked_run(&self.connection, (self.clock)()).await {
+                return;
+            }
+        }
+    }
+
+    fn period(&self) -> Duration {
+        self.schedule.period(&self.connection.bucket, &self.connection.prefix)
+    }
+
+    fn rest(&self, last: Option<LastRun>) -> Duration {
+        until_due(last, self.period(), (self.clock)()).min(LOOK_EVERY)
     }
 
     /// Runs, or joins a run, when it is our turn.
-    async fn take_turn(&self, prefix: &str, shutdown: &CancellationToken) -> Result<(), Trouble> {
-        let Self { bucket, catalog, connection, settings, .. } = self;
+    async fn take_turn(
+        &self,
+        prefix: &str,
+        cause: Option<Cause>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), Trouble> {
+        let Self { bucket, catalog, connection, settings, clock, .. } = self;
         let turn = self.turns.acquire();
         let _turn = shutdown.run_until_cancelled(turn).await.ok_or(Trouble::Stopped)?;
-        run(bucket, catalog, connection, prefix, settings, self.clock, shutdown).await.map(drop)
+        run_because(cause, bucket, catalog, connection, prefix, settings, *clock, shutdown).await.map(drop)
     }
 
-    fn insist_on_region(&self, found: &str) -> Result<(), Fault> {
-        let Some(wanted) = self.schedule.region.as_deref().filter(|wanted| *wanted != found) else {
-            return Ok(());
-        };
-        let bucket = &self.connection.bucket;
-        Err(Fault {
-            action: format!("look for bucket {bucket:?} in {wanted}"),
-            kind: Kind::WrongRegion,
-            answer: format!("it is in {found}"),
-            remedy: format!("connect a bucket in {wanted}, or set region = {found:?} for this one"),
-            source: None,
-        })
+    pub(super) fn postgres(&self, action: &'static str) -> impl Fn(sqlx::Error) -> Trouble {
+        move |error| Trouble::Postgres(action, self.connection.bucket.clone(), error)
     }
 
     async fn wait_for_backlog(&self, shutdown: &CancellationToken) {
@@ -187,11 +226,53 @@ fn longest_pause(trouble: &Trouble) -> Duration {
     if matches!(trouble, Trouble::Postgres(..)) { LOOK_EVERY } else { PAUSE_MAX }
 }
 
+impl Schedule {
+    /// From the start of one run of a connection to the start of the next: its own, and always the same.
+    fn period(&self, bucket: &str, prefix: &str) -> Duration {
+        let mut hasher = DefaultHasher::new();
+        (bucket, prefix).hash(&mut hasher);
+        let share = (hasher.finish() >> 32) as f64 / f64::from(u32::MAX);
+        self.every - (self.every / SPREAD).mul_f64(share)
+    }
+}
+
 /// How long until a run is due.
-fn until_due(last: Option<OffsetDateTime>, every: Duration, now: OffsetDateTime) -> Duration {
+fn until_due(last: Option<LastRun>, every: Duration, now: OffsetDateTime) -> Duration {
     match last {
         None => Duration::ZERO,
         Some(_) if every.is_zero() => Duration::MAX,
-        Some(last) => Duration::try_from(last + every - now).unwrap_or(Duration::ZERO),
+        Some(last) => Duration::try_from(last.started_at + every - now).unwrap_or(Duration::ZERO),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_with_one_period_are_spread() {
+        let schedule = Schedule {
+            every: Duration::from_secs(24 * 3600),
+            backlog_age: Duration::ZERO,
+            backlog_wait: Duration::ZERO,
+            recheck_limit: 1,
+            region: None,
+            queues: Arc::default(),
+        };
+        let period = |number: u32| schedule.period(&format!("bucket-{number}"), "");
+        let mut periods: Vec<_> = (0..50).map(period).collect();
+        assert_eq!(periods, (0..50).map(period).collect::<Vec<_>>(), "a restart changes nothing");
+        periods.sort_unstable();
+        let (least, most) = (periods[0], periods[49]);
+        let hours = |hours: f64| Duration::from_secs_f64(hours * 3600.0);
+        assert!(least >= hours(21.6) && least < hours(22.0), "{least:?}");
+        assert!(most > hours(23.6) && most <= hours(24.0), "{most:?}");
+        // Fifty in eight slots of eighteen minutes.
+        for slot in 0..8 {
+            let from = hours(21.6 + 0.3 * f64::from(slot));
+            let count =
+                periods.iter().filter(|&&period| period >= from && period < from + hours(0.3)).count();
+            assert!((1..16).contains(&count), "{count} at once: {periods:?}");
+        }
     }
 }

@@ -29,6 +29,9 @@ pub enum Trouble {
         /// What to look at, and what lifts the guard.
         remedy: String,
     },
+    /// Another run was over before this one could start.
+    #[error("another run of {0:?} was faster")]
+    Needless(String),
     /// A page could not be listed.
     #[error(transparent)]
     S3(#[from] Fault),
@@ -66,6 +69,7 @@ impl Trouble {
         match self {
             Self::S3(fault) => &fault.remedy,
             Self::Ended { .. } => "start it again",
+            Self::Needless(_) => "see what that one found",
             Self::Guarded { remedy, .. } => remedy,
             Self::Postgres(..) => "see that Postgres runs, and what its log says",
             Self::Unsorted(..) => "reconcile only stores that list in the byte order of keys, as S3 does",
@@ -80,7 +84,11 @@ impl Trouble {
                 !matches!(fault.kind, Kind::Throttled | Kind::Unreachable | Kind::Credentials | Kind::Other)
             }
             Self::Unsorted(..) => true,
-            Self::Ended { .. } | Self::Guarded { .. } | Self::Postgres(..) | Self::Stopped => false,
+            Self::Ended { .. }
+            | Self::Guarded { .. }
+            | Self::Needless(_)
+            | Self::Postgres(..)
+            | Self::Stopped => false,
         }
     }
 }

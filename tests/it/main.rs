@@ -13,6 +13,7 @@ mod recheck;
 mod reconcile;
 mod runs;
 mod size;
+mod starts;
 #[path = "../../benches/store/mod.rs"]
 mod store;
 mod support;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sqlx::PgPool;
-use stocktake::catalog::{Catalog, Connection, Effect, MIGRATOR, Sighting};
+use stocktake::catalog::{Catalog, Cause, Connection, Effect, MIGRATOR, Sighting};
 use stocktake::model::{Listed, partition};
 use stocktake::reconcile::{Settings, run};
 use tokio_util::sync::CancellationToken;
@@ -82,7 +82,8 @@ async fn two_daemons_share_a_run(pool: PgPool) {
     let stores = [Arc::new(Store::new(4, 0, &entries)), Arc::new(Store::new(4, 0, &entries))];
     // Begun before, and in parts, so that both find one.
     let spans = partition(vec!["k0100".to_owned(), "k0200".to_owned()]);
-    let begun = catalog.start_run(&connection, "", &spans, at(0), NOW).await.unwrap().unwrap();
+    let begun =
+        catalog.start_run(&connection, "", Cause::Operator, &spans, at(0), NOW).await.unwrap().unwrap();
     let other = Catalog::on(pool.clone());
     let (one, two) = tokio::join!(
         run(&stores[0], &catalog, &connection, "", &IN_TURN, || NOW, &shutdown),
@@ -171,7 +172,10 @@ async fn no_bound_cuts_a_key(pool: PgPool) {
             catalog.apply(&connection, &[(key, &put("g", "e9", "01", clock - 900))], NOW).await.unwrap();
         }
         let bounds = ["b", "c", "d", "zz"].map(str::to_owned).to_vec();
-        let begun = catalog.start_run(&connection, "", &partition(bounds), at(clock), NOW).await.unwrap();
+        let begun = catalog
+            .start_run(&connection, "", Cause::Operator, &partition(bounds), at(clock), NOW)
+            .await
+            .unwrap();
         let store = Arc::new(Store::new(page, clock, &entries));
         let shutdown = CancellationToken::new();
         let summary = run(&store, &catalog, &connection, "", &MANY, || NOW, &shutdown).await.unwrap();

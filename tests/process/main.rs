@@ -9,5 +9,6 @@ mod messages;
 mod modes;
 mod runs;
 mod setup;
+mod starts;
 mod support;
 mod trouble;

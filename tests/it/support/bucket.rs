@@ -35,22 +35,43 @@ struct State {
     requests: usize,
     /// How many of them began after a whole key.
     begins: usize,
+    looks: usize,
+    versioning: Versioning,
+    /// What is told to whom; none if nobody may ask.
+    notifications: Option<Rules>,
 }
 
 impl Store {
     /// A store at `clock` seconds after noon. Every request takes a second.
     pub(crate) fn new(page: usize, clock: i64, entries: &[(&str, Listed)]) -> Self {
         let entries = own(entries);
-        Self {
-            page,
-            state: Mutex::new(State { entries, script: VecDeque::new(), clock, requests: 0, begins: 0 }),
-        }
+        let state = State {
+            entries,
+            script: VecDeque::new(),
+            clock,
+            requests: 0,
+            begins: 0,
+            looks: 0,
+            versioning: Versioning::Enabled,
+            notifications: Some(Rules::default()),
+        };
+        Self { page, state: Mutex::new(state) }
     }
 
     /// Holds something else from `clock` on.
     pub(crate) fn become_at(&self, clock: i64, entries: &[(&str, Listed)]) {
         let mut state = self.state();
         (state.clock, state.entries) = (clock, own(entries));
+    }
+
+    /// Keeps versions like this from now on.
+    pub(crate) fn become_versioned(&self, versioning: Versioning) {
+        self.state().versioning = versioning;
+    }
+
+    /// Tells this from now on; or without rules, nobody may know what.
+    pub(crate) fn notify(&self, rules: Option<Rules>) {
+        self.state().notifications = rules;
     }
 
     /// The next requests for pages end like this; those after them well.
@@ -61,6 +82,11 @@ impl Store {
     /// How many pages were asked for.
     pub(crate) fn requests(&self) -> usize {
         self.state().requests
+    }
+
+    /// How often somebody asked what is told to whom.
+    pub(crate) fn looks(&self) -> usize {
+        self.state().looks
     }
 
     /// How many listings began after a key, and not at the beginning nor where a page ended.
@@ -120,7 +146,8 @@ impl Bucket for Store {
     }
 
     async fn versioning(&self) -> Result<(Versioning, Window), Fault> {
-        Ok((Versioning::Enabled, self.tick()))
+        let versioning = self.state().versioning;
+        Ok((versioning, self.tick()))
     }
 
     async fn region(&self) -> Result<String, Fault> {
@@ -128,6 +155,8 @@ impl Bucket for Store {
     }
 
     async fn notifications(&self) -> Result<Rules, Fault> {
-        Ok(Rules::default())
+        let mut state = self.state();
+        state.looks += 1;
+        state.notifications.clone().ok_or_else(|| fault("AccessDenied"))
     }
 }

@@ -6,10 +6,11 @@ mod queue;
 pub(crate) use bucket::{Played, Store};
 pub(crate) use queue::{Acknowledge, Line};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use stocktake::catalog::{Catalog, Connection, Counts, Ending, Progress, Run, Sighting, Terms};
+use stocktake::catalog::{Catalog, Cause, Connection, Counts, Ending, Progress, Run, Sighting, Terms};
 use stocktake::fault::{Fault, Kind};
 use stocktake::ignore::Ignore;
 use stocktake::model::{Claim, Content, Fact, Listed, Sequencer, Span, State, Timestamp, VersionId, Window};
@@ -73,7 +74,7 @@ pub(crate) async fn connected(pool: PgPool) -> (Catalog, Connection) {
 
 /// A run over everything, in one range.
 pub(crate) async fn started(catalog: &Catalog, connection: &Connection, start: Timestamp) -> Run {
-    catalog.start_run(connection, "", &[Span::all()], start, NOW).await.unwrap().unwrap()
+    catalog.start_run(connection, "", Cause::Operator, &[Span::all()], start, NOW).await.unwrap().unwrap()
 }
 
 /// Progress to the end of a range, seen at `window_to` at the latest.
@@ -163,5 +164,6 @@ pub(crate) fn daily(recheck_limit: usize) -> Schedule {
         backlog_wait: Duration::from_secs(300),
         recheck_limit,
         region: None,
+        queues: Arc::default(),
     }
 }
