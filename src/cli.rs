@@ -73,6 +73,8 @@ pub enum Command {
     Recheck(Recheck),
     /// Check everything that can be wrong with set-up, and change nothing
     Doctor(Doctor),
+    /// Put what is in quarantine through again, after an upgrade
+    Replay(Replay),
     /// Print the policies that a bucket takes: the least that must be allowed, and to whom
     Policy(Policy),
     /// Say what a message's body means, without touching anything
@@ -125,6 +127,14 @@ pub struct Doctor {
     /// Only this bucket [default: all that are configured]
     #[arg(long, value_name = "BUCKET")]
     pub bucket: Option<String>,
+}
+
+/// Options of `replay`.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Replay {
+    /// Only what has these numbers in `catalog.quarantine` [default: all that was not put through yet]
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    pub id: Vec<i64>,
 }
 
 /// Options of `policy`.
@@ -195,6 +205,9 @@ mod tests {
         let keys = vec!["k".to_owned(), "-l".to_owned()];
         assert_eq!(cli.command, Command::Recheck(Recheck { bucket: "b".into(), keys }));
 
+        let replay = Replay { id: vec![7, 9] };
+        assert_eq!(parsed("replay --id 7 --id 9").unwrap().command, Command::Replay(replay.clone()));
+        assert_eq!(parsed("replay --id 7 9").unwrap().command, Command::Replay(replay));
         assert_eq!(parsed("decode").unwrap().command, Command::Decode(Decode { files: Vec::new() }));
         assert_eq!(parsed("migrate --format json").unwrap().format, Format::Json);
     }

@@ -35,7 +35,7 @@ mod write;
 pub use connections::Connection;
 pub use inspect::Server;
 pub use journal::{Event, Origin};
-pub use quarantine::Quarantined;
+pub use quarantine::{Aside, Quarantined};
 pub use ranges::{LEASE, Progress, Range};
 pub use rechecks::{Ask, Recheck};
 pub use repair::{Effect, Repaired, Saved, Sighting};

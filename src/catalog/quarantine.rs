@@ -1,5 +1,6 @@
-//! Messages that could not be read, kept for a person.
+//! Messages that could not be read, kept for a person, and for another try.
 
+use sqlx::FromRow;
 use time::OffsetDateTime;
 
 use super::Catalog;
@@ -24,8 +25,27 @@ pub struct Quarantined<'a> {
     pub reason: &'a str,
 }
 
+/// A message, or one record of it, that was set aside.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct Aside {
+    /// Its number in `catalog.quarantine`.
+    pub quarantine_id: i64,
+    /// The queue's URL.
+    pub queue: String,
+    /// SQS's id of the message.
+    pub message_id: String,
+    /// Which record of it, from 1; 0 for the whole message.
+    pub record: i32,
+    /// The body of the message.
+    pub body: String,
+    /// When it was set aside.
+    pub received_at: OffsetDateTime,
+    /// When it was put through after all.
+    pub replayed_at: Option<OffsetDateTime>,
+}
+
 impl Catalog {
-    /// Keeps a message or record aside. Delivered again, it is the same row.
+    /// Keeps a message or record aside. Delivered again, it is the same row, and was not put through.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
@@ -34,7 +54,7 @@ impl Catalog {
             "insert into catalog.quarantine (received_at, queue, message_id, record, receive_count, body, reason)
              values ($1, $2, $3, $4, $5, $6, $7)
              on conflict (queue, message_id, record) do update
-             set receive_count = excluded.receive_count, reason = excluded.reason",
+             set receive_count = excluded.receive_count, reason = excluded.reason, replayed_at = null",
         )
         .bind(now)
         .bind(item.queue)
@@ -43,6 +63,58 @@ impl Catalog {
         .bind(item.receive_count.and_then(|count| i32::try_from(count).ok()))
         .bind(storable(item.body))
         .bind(storable(item.reason))
+        .execute(&self.pool)
+        .await
+        .map(drop)
+    }
+
+    /// What is in quarantine under this number.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn quarantined(&self, id: i64) -> Result<Option<Aside>, sqlx::Error> {
+        sqlx::query_as(
+            "select quarantine_id, queue, message_id, record, body, received_at, replayed_at
+             from catalog.quarantine where quarantine_id = $1",
+        )
+        .bind(id)
+        .fetch_optional(&self.pool)
+        .await
+    }
+
+    /// What follows that number in quarantine, and was not put through yet.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn next_quarantined(&self, after: i64) -> Result<Option<Aside>, sqlx::Error> {
+        sqlx::query_as(
+            "select quarantine_id, queue, message_id, record, body, received_at, replayed_at
+             from catalog.quarantine where quarantine_id > $1 and replayed_at is null
+             order by quarantine_id limit 1",
+        )
+        .bind(after)
+        .fetch_optional(&self.pool)
+        .await
+    }
+
+    /// Notes that what is in quarantine was put through, or why it still cannot be.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn note_replay(
+        &self,
+        id: i64,
+        reason: Option<&str>,
+        now: OffsetDateTime,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "update catalog.quarantine
+             set reason = coalesce($2, reason), replayed_at = case when $2 is null then $3 end
+             where quarantine_id = $1",
+        )
+        .bind(id)
+        .bind(reason.map(storable))
+        .bind(now)
         .execute(&self.pool)
         .await
         .map(drop)

@@ -6,6 +6,7 @@ mod doctor;
 mod policy;
 mod recheck;
 mod reconcile;
+mod replay;
 mod serve;
 mod status;
 mod table;
@@ -39,6 +40,7 @@ pub async fn run(cli: Cli, clock: Clock) -> anyhow::Result<Exit> {
         Command::Reconcile(options) => reconcile::reconcile(&load(file)?, &options, cli.format, clock).await,
         Command::Recheck(options) => recheck::recheck(&load(file)?, &options, cli.format, clock).await,
         Command::Doctor(options) => doctor::doctor(&load(file)?, &options, cli.format, clock).await,
+        Command::Replay(options) => replay::replay(&load(file)?, &options, cli.format, clock).await,
         Command::Policy(options) => policy::policy(&load(file)?, &options, cli.format),
         Command::Status => status::status(&load(file)?, cli.format).await,
         Command::Migrate => migrate(&load(file)?, cli.format).await,

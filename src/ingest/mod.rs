@@ -34,6 +34,7 @@ mod hand;
 mod message;
 mod read;
 mod receive;
+mod replay;
 mod returns;
 mod room;
 mod turns;
@@ -44,6 +45,7 @@ use hand::Hand;
 use message::Message;
 use read::Claimed;
 use receive::Receiver;
+pub use replay::{Replayed, replay};
 use room::Room;
 use turns::Turns;
 

@@ -11,6 +11,7 @@ mod journal;
 mod ranges;
 mod recheck;
 mod reconcile;
+mod replay;
 mod runs;
 mod size;
 mod starts;

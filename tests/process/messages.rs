@@ -88,6 +88,55 @@ async fn what_cannot_be_read_is_set_aside_and_holds_nothing_up() {
 }
 
 #[tokio::test]
+async fn what_was_set_aside_is_put_through_again() {
+    let stage = Stage::new().await;
+    let bucket = stage.name("again");
+    stage.bucket(&bucket, Some(Enabled)).await;
+    let config = stage.config_of(&[&bucket]);
+    let _daemon = stage.serve(&config).await;
+    stage.send("this is not JSON").await;
+    stage.send(&message(&[json!({ "eventName": "ObjectCreated:Put" })])).await;
+    eventually("both in quarantine", async || {
+        (stage.count("select count(*) from catalog.quarantine").await == 2).then_some(())
+    })
+    .await;
+
+    let replay = async |words: &[&str]| stage.run(&config, &[&["replay"], words].concat()).await;
+    let told = replay(&[]).await;
+    assert_eq!(told.code, Some(1), "{told:?}");
+    assert!(told.stdout.contains("stays: s3: missing"), "{told:?}");
+    assert!(told.stdout.ends_with("0 put through, 2 stay in quarantine\n"), "{told:?}");
+
+    // As if this program could read what the one before could not.
+    let mut fresh = record(&bucket, "set aside", "ObjectCreated:Put");
+    fresh["eventTime"] =
+        json!((stocktake::clock::now() + Duration::from_secs(3600)).format(&Rfc3339).unwrap());
+    sqlx::query("update catalog.quarantine set body = $1 where record = 1")
+        .bind(message(&[fresh]))
+        .execute(&stage.pool)
+        .await
+        .unwrap();
+    let told = replay(&["--format", "json"]).await;
+    assert_eq!(told.code, Some(1), "one of them stays: {told:?}");
+    let lines = told.json();
+    let through: Vec<_> = lines.iter().map(|line| line["replayed"].as_bool().unwrap()).collect();
+    assert_eq!(through.iter().filter(|is_through| **is_through).count(), 1, "{lines:?}");
+    let applied: Vec<_> = lines.iter().filter(|line| line["outcomes"]["applied"] == 1).collect();
+    assert_eq!(applied.len(), 1, "{lines:?}");
+    let key = "select count(*) from catalog.objects where key = 'set aside'";
+    assert_eq!(stage.count(key).await, 1);
+
+    let id = applied[0]["quarantine_id"].to_string();
+    let told = replay(&["--id", &id]).await;
+    assert_eq!((told.code, told.stdout.as_str()), (Some(0), "0 put through, 0 stay in quarantine\n"));
+    let told = replay(&["--id", "4711"]).await;
+    assert_eq!(told.code, Some(1), "{told:?}");
+    assert!(told.stderr.contains("nothing is in quarantine as 4711"), "{told:?}");
+    let (json, _) = stage.status(&config).await;
+    assert_eq!(json["quarantined"], 1);
+}
+
+#[tokio::test]
 async fn all_shapes_share_a_queue() {
     let stage = Stage::new().await;
     let shapes = ["direct", "wrapped", "raw", "bridge"].map(|shape| stage.name(shape));
