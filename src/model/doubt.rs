@@ -27,6 +27,8 @@ pub enum Doubt {
     ListingOverlaps,
     /// A listing showed no version, or several, as the key's latest.
     ListingTorn,
+    /// An inventory report has something else of the key.
+    Inventory,
     /// An operator asked.
     Asked,
 }
@@ -46,6 +48,7 @@ impl Doubt {
             Self::AttributesOfUnknown => "attributes_of_unknown",
             Self::ListingOverlaps => "listing_overlaps",
             Self::ListingTorn => "listing_torn",
+            Self::Inventory => "inventory",
             Self::Asked => "asked",
         }
     }

@@ -5,6 +5,7 @@
 mod attributes;
 mod changes;
 mod claims;
+mod inventory;
 mod latest;
 mod listings;
 mod words;

@@ -34,6 +34,7 @@ fn a_word_is_the_name_of_what_it_stands_for() {
         Doubt::AttributesOfUnknown,
         Doubt::ListingOverlaps,
         Doubt::ListingTorn,
+        Doubt::Inventory,
         Doubt::Asked,
     ] {
         check(&doubt, doubt.as_str());
