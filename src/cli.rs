@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::Source;
 use crate::setup::documents;
 
 /// How the process ended, in the numbers of BSD's `sysexits.h`.
@@ -96,6 +97,9 @@ pub struct Serve {
 /// Options of `reconcile`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Reconcile {
+    /// What to compare the catalog with [default: what the bucket's section says]
+    #[arg(long, value_enum, value_name = "SOURCE")]
+    pub source: Option<Source>,
     /// Only this bucket [default: all that are configured]
     #[arg(long, value_name = "BUCKET")]
     pub bucket: Option<String>,
@@ -198,7 +202,7 @@ mod tests {
         let cli = parsed("--format json reconcile --bucket b --prefix p/ --dry-run").unwrap();
         let (bucket, prefix) = (Some("b".into()), Some("p/".into()));
         assert_eq!(cli.format, Format::Json);
-        let reconcile = Reconcile { bucket, prefix, dry_run: true, allow_removals: false };
+        let reconcile = Reconcile { source: None, bucket, prefix, dry_run: true, allow_removals: false };
         assert_eq!(cli.command, Command::Reconcile(reconcile));
 
         let cli = parsed("recheck --bucket b -- k -l").unwrap();

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::Connection;
 use crate::chain::chain;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::health::{Health, Subject};
 use crate::ingest::{self, Activity, Backlog, Ending, Plant, Settings, Source};
 use crate::recheck::Rechecker;
@@ -123,8 +123,13 @@ async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'stati
     let urls: Arc<[String]> = config.queues.iter().map(|queue| queue.url.clone()).collect();
     for (section, connection) in config.buckets.iter().zip(&**connections) {
         let bucket = Arc::new(clients.bucket(section).await);
+        let inventory = match section.source {
+            config::Source::Inventory => clients.inventory(section).await,
+            config::Source::Listing => None,
+        };
         let keeper = Keeper {
             bucket: Arc::clone(&bucket),
+            inventory,
             catalog: catalog.clone(),
             connection: Arc::clone(connection),
             schedule: Schedule {

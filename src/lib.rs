@@ -14,6 +14,7 @@ pub mod fault;
 pub mod health;
 pub mod ignore;
 pub mod ingest;
+pub mod inventory;
 pub mod metrics;
 pub mod model;
 pub mod notification;

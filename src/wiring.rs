@@ -12,6 +12,7 @@ use crate::aws::{self, Access};
 use crate::bucket::s3;
 use crate::catalog::{Catalog, Connection, Terms};
 use crate::config::{self, Config};
+use crate::inventory::Source;
 use crate::queue::sqs;
 use crate::setup::Wish;
 use crate::setup::aws::Account;
@@ -27,6 +28,17 @@ impl Clients {
     pub(crate) async fn bucket(&mut self, bucket: &config::Bucket) -> s3::Bucket {
         let config = self.sdk_config(&bucket.access).await;
         s3::Bucket::new(&bucket.name, aws::s3(&config))
+    }
+
+    /// Where the inventory reports of one `[[bucket]]` section are, if it says. Asks nobody yet.
+    pub(crate) async fn inventory(&mut self, bucket: &config::Bucket) -> Option<Source<s3::Bucket>> {
+        let place = bucket.inventory.as_ref()?;
+        let config = self.sdk_config(&place.access).await;
+        Some(Source {
+            bucket: Arc::new(s3::Bucket::new(&place.bucket, aws::s3(&config))),
+            name: place.bucket.clone(),
+            prefix: place.prefix.clone(),
+        })
     }
 
     /// The queue of one `[[queue]]` section. Asks nobody yet.

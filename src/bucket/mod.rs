@@ -7,9 +7,12 @@ use crate::fault::Fault;
 use crate::model::{Listed, VersionId, Window};
 
 pub mod listing;
+mod objects;
 mod reader;
 pub mod rules;
 pub mod s3;
+
+pub use objects::Objects;
 
 use rules::Rules;
 

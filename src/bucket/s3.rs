@@ -15,6 +15,7 @@ use crate::metrics::s3_request;
 use crate::model::Window;
 
 mod notifications;
+mod objects;
 #[cfg(test)]
 mod tests;
 

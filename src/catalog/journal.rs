@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::rows::{Stacks, date};
-use crate::model::{Change, Changed, Claim, Content, Glance, Slot, Stack, State, VersionId};
+use crate::model::{Change, Changed, Claim, Content, Doubt, Glance, Slot, Stack, State, VersionId};
 
 /// Who asked S3 for what an event tells of, where the event says so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,14 +41,21 @@ pub(super) enum Cause {
     Event,
     Reconcile,
     Recheck,
+    /// A recheck that an inventory report asked for.
+    Inventory,
 }
 
 impl Cause {
-    /// Why a key was looked at.
-    pub(super) fn of(glance: Glance) -> Self {
-        match glance {
-            Glance::Run => Self::Reconcile,
-            Glance::Recheck => Self::Recheck,
+    /// What a recheck for that reason is the cause of.
+    pub(super) fn of_recheck(reason: &str) -> Self {
+        if reason == Doubt::Inventory.as_str() { Self::Inventory } else { Self::Recheck }
+    }
+
+    /// How the key was looked at.
+    pub(super) fn glance(self) -> Glance {
+        match self {
+            Self::Event | Self::Reconcile => Glance::Run,
+            Self::Recheck | Self::Inventory => Glance::Recheck,
         }
     }
 
@@ -58,6 +65,7 @@ impl Cause {
             Self::Event => "event",
             Self::Reconcile => "reconcile",
             Self::Recheck => "recheck",
+            Self::Inventory => "inventory",
         }
     }
 }

@@ -115,9 +115,9 @@ impl Catalog {
             let Some(is_cut) = advance(&mut transaction, range, progress).await? else { return Ok(None) };
             saved.is_cut = is_cut;
             if !sightings.is_empty() {
-                let (run_id, glance, removals) = (Some(run.run_id), Glance::Run, Removals::Withhold);
+                let (run_id, cause, removals) = (Some(run.run_id), Cause::Reconcile, Removals::Withhold);
                 let seen =
-                    observe(&mut transaction, connection, &horizon, run_id, sightings, glance, removals, now);
+                    observe(&mut transaction, connection, &horizon, run_id, sightings, cause, removals, now);
                 let seen = seen.await?;
                 ask(&mut transaction, &connection.bucket, seen.asks, now, connection.terms.recheck_delay)
                     .await?;
@@ -149,9 +149,8 @@ impl Catalog {
         retry("rehearse", || async {
             let mut transaction = self.pool.begin().await?;
             let horizon = hold(&mut transaction, connection, Hold::Shared).await?;
-            let (glance, removals) = (Glance::Run, Removals::Apply);
-            let seen =
-                observe(&mut transaction, connection, &horizon, None, sightings, glance, removals, now);
+            let (cause, removals) = (Cause::Reconcile, Removals::Apply);
+            let seen = observe(&mut transaction, connection, &horizon, None, sightings, cause, removals, now);
             let repaired = seen.await?.repaired;
             transaction.rollback().await?;
             Ok(repaired)
@@ -176,9 +175,10 @@ impl Catalog {
         retry("settle", || async {
             let mut transaction = self.pool.begin().await?;
             let horizon = hold(&mut transaction, connection, Hold::Shared).await?;
-            let (run_id, glance, removals) = (recheck.run_id, Glance::Recheck, Removals::Apply);
+            let (run_id, cause, removals) =
+                (recheck.run_id, Cause::of_recheck(&recheck.reason), Removals::Apply);
             let seen =
-                observe(&mut transaction, connection, &horizon, run_id, sightings, glance, removals, now);
+                observe(&mut transaction, connection, &horizon, run_id, sightings, cause, removals, now);
             let Seen { repaired, asks, changes, .. } = seen.await?;
             if asks.is_empty() {
                 strike(&mut transaction, recheck).await?;
@@ -201,12 +201,13 @@ pub(super) async fn observe<'a>(
     horizon: &Horizon,
     run_id: Option<i64>,
     sightings: &'a [Sighting],
-    glance: Glance,
+    cause: Cause,
     removals: Removals,
     now: OffsetDateTime,
 ) -> Result<Seen<'a>, sqlx::Error> {
     let mut keys: Vec<&str> = sightings.iter().map(|sighting| sighting.key.as_str()).collect();
     keys.sort_unstable();
+    let glance = cause.glance();
     let before = load(transaction, &connection.bucket, &keys).await?;
     let mut after = before.clone();
     let Seen { mut repaired, mut asks, mut withheld, .. } = Seen::default();
@@ -236,7 +237,7 @@ pub(super) async fn observe<'a>(
     write(transaction, &connection.bucket, &before, &after, now).await?;
     let mut journal = Journal::new(connection.terms.is_journaled && !is_first);
     journal.compare(&before, &after);
-    let changes = journal.write(transaction, &connection.bucket, Cause::of(glance)).await?;
+    let changes = journal.write(transaction, &connection.bucket, cause).await?;
     if let Some(run_id) = run_id.filter(|_| !repaired.drift.is_empty() || repaired.doubts > 0) {
         enter(transaction, connection, run_id, &repaired, &before, &after, now).await?;
     }

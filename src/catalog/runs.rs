@@ -73,7 +73,7 @@ impl Catalog {
     pub async fn open_run(&self, connection: &Connection, prefix: &str) -> Result<Option<Run>, sqlx::Error> {
         let row: Option<RunRow> = sqlx::query_as(
             "select run_id, prefix, window_from from catalog.reconciliations
-             where bucket = $1 and prefix = $2 and status = 'running'",
+             where bucket = $1 and prefix = $2 and source = 'listing' and status = 'running'",
         )
         .bind(&connection.bucket)
         .bind(prefix)
@@ -89,7 +89,8 @@ impl Catalog {
     pub async fn open_runs(&self, connection: &Connection) -> Result<Vec<Run>, sqlx::Error> {
         let rows: Vec<RunRow> = sqlx::query_as(
             "select run_id, prefix, window_from from catalog.reconciliations
-             where bucket = $1 and starts_with(prefix, $2) and status = 'running' order by run_id",
+             where bucket = $1 and starts_with(prefix, $2) and source = 'listing' and status = 'running'
+             order by run_id",
         )
         .bind(&connection.bucket)
         .bind(&connection.prefix)
@@ -125,7 +126,8 @@ impl Catalog {
              select $1, $2, $3, $4, $5
              where not $6 or $7 is not distinct from (
                  select max(run_id) from catalog.reconciliations
-                 where bucket = $1 and prefix = $2 and (status = 'complete' or withheld > 0))
+                 where bucket = $1 and prefix = $2 and source = 'listing'
+                   and (status = 'complete' or withheld > 0))
              on conflict do nothing returning run_id",
         )
         .bind(&connection.bucket)
@@ -334,11 +336,17 @@ pub(super) async fn end(
     .rows_affected()
         == 1;
     if is_ended {
-        sqlx::query("update catalog.connections set run_started = null where bucket = $1 and prefix = $2")
-            .bind(bucket)
-            .bind(&run.prefix)
-            .execute(&mut *transaction)
-            .await?;
+        // A run that reads a report has set none: it is that of a listing beside it.
+        sqlx::query(
+            "update catalog.connections set run_started = null
+             where bucket = $1 and prefix = $2
+               and exists (select from catalog.reconciliations where run_id = $3 and source = 'listing')",
+        )
+        .bind(bucket)
+        .bind(&run.prefix)
+        .bind(run.run_id)
+        .execute(&mut *transaction)
+        .await?;
         clear(transaction, run.run_id).await?;
     }
     Ok(is_ended)

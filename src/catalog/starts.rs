@@ -78,7 +78,7 @@ impl Cause {
     }
 }
 
-/// A run that was over all of a connection and came to its end, or that the guard stopped there.
+/// A listing that was over all of a connection and came to its end, or that the guard stopped there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
 pub struct LastRun {
     /// Its id.
@@ -104,14 +104,14 @@ pub struct Look {
 type Described = (Option<String>, Option<String>, Option<String>);
 
 impl Catalog {
-    /// The last run over all of a connection that was complete or that the guard stopped.
+    /// The last listing of all of a connection that was complete or that the guard stopped.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
     pub async fn last_run(&self, connection: &Connection) -> Result<Option<LastRun>, sqlx::Error> {
         sqlx::query_as(
             "select run_id, started_at from catalog.reconciliations
-             where bucket = $1 and prefix = $2 and (status = 'complete' or withheld > 0)
+             where bucket = $1 and prefix = $2 and source = 'listing' and (status = 'complete' or withheld > 0)
              order by run_id desc limit 1",
         )
         .bind(&connection.bucket)
@@ -133,7 +133,7 @@ impl Catalog {
             "select reason from catalog.due_runs
              where bucket = $1 and prefix = $2 and due_at <= $3 and due_at > coalesce((
                  select started_at from catalog.reconciliations
-                 where bucket = $1 and prefix = $2 and (status = 'complete' or withheld > 0)
+                 where bucket = $1 and prefix = $2 and source = 'listing' and (status = 'complete' or withheld > 0)
                  order by run_id desc limit 1), '-infinity')
              order by due_at limit 1",
         )

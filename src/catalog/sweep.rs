@@ -83,14 +83,15 @@ impl Catalog {
         hold(&mut transaction, connection, Hold::Shared).await
     }
 
-    /// Why the guard stopped the last run of the connection, if it did.
+    /// Why the guard stopped the last listing of the connection, if it did.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
     pub async fn guarded(&self, connection: &Connection) -> Result<Option<String>, sqlx::Error> {
         let last: Option<Option<String>> = sqlx::query_scalar(
             "select case when withheld > 0 then error end from catalog.reconciliations
-             where bucket = $1 and prefix = $2 and (status = 'complete' or withheld > 0)
+             where bucket = $1 and prefix = $2 and source = 'listing'
+               and (status = 'complete' or withheld > 0)
              order by run_id desc limit 1",
         )
         .bind(&connection.bucket)

@@ -6,13 +6,14 @@ use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
 use super::connections::{Hold, hold};
+use super::journal::Cause;
 use super::rechecks::ask;
 use super::repair::{Removals, observe};
 use super::retry::retry;
 use super::rows::date;
 use super::runs::{Ending, end};
 use super::{Catalog, Connection, Repaired, Run, Sighting};
-use crate::model::{Content, Glance, Listed, State, Timestamp, VersionId, Window, after_prefix};
+use crate::model::{Content, Listed, State, Timestamp, VersionId, Window, after_prefix};
 
 /// So many removals a run may always make: small buckets are emptied now and then.
 pub const REMOVALS_MIN: i64 = 1_000;
@@ -199,14 +200,14 @@ impl Catalog {
                 return Ok(None);
             }
             let sightings: Vec<Sighting> = rows.into_iter().map(Sighting::from).collect();
-            let (run_id, glance) = (Some(run.run_id), Glance::Run);
+            let (run_id, cause) = (Some(run.run_id), Cause::Reconcile);
             let seen = observe(
                 &mut transaction,
                 connection,
                 &horizon,
                 run_id,
                 &sightings,
-                glance,
+                cause,
                 Removals::Apply,
                 now,
             );

@@ -10,11 +10,12 @@ use tokio_util::sync::CancellationToken;
 use super::table::table;
 use super::{Usage, print, until_signalled};
 use crate::bucket::Bucket;
-use crate::catalog::{Catalog, Effect};
+use crate::catalog::{Catalog, Connection, Effect, Reason};
 use crate::chain::chain;
 use crate::cli::{Exit, Format, Reconcile};
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Source};
+use crate::inventory;
 use crate::model::Drift;
 use crate::recheck;
 use crate::reconcile::{Settings, Summary, Trouble, call_off, run};
@@ -52,7 +53,8 @@ pub(super) async fn reconcile(
     let mut clients = Clients::default();
     let mut done = Vec::new();
     for (section, prefix) in chosen {
-        let result = one(config, &catalog, &mut clients, section, &prefix, &settings, clock, &shutdown).await;
+        let result =
+            one(config, &catalog, &mut clients, section, options, &prefix, &settings, clock, &shutdown).await;
         done.push(Done { bucket: section.name.clone(), prefix, result });
     }
     print(&match format {
@@ -72,6 +74,18 @@ fn choose<'a>(config: &'a Config, options: &Reconcile) -> anyhow::Result<Vec<(&'
             options.bucket.as_deref().unwrap_or("")
         ))
         .into());
+    }
+    if options.source == Some(Source::Inventory) {
+        if let Some(bucket) = buckets.iter().find(|bucket| bucket.inventory.is_none()) {
+            let message =
+                format!("bucket {:?} has no inventory configured: set inventory in its section", bucket.name);
+            return Err(Usage(message).into());
+        }
+        if options.allow_removals {
+            let message =
+                "an inventory report removes nothing by itself: leave --allow-removals or --source out";
+            return Err(Usage(message.to_owned()).into());
+        }
     }
     let Some(prefix) = &options.prefix else {
         return Ok(buckets.into_iter().map(|bucket| (bucket, bucket.prefix.clone())).collect());
@@ -96,6 +110,7 @@ async fn one(
     catalog: &Catalog,
     clients: &mut Clients,
     section: &config::Bucket,
+    options: &Reconcile,
     prefix: &str,
     settings: &Settings,
     clock: Clock,
@@ -118,7 +133,15 @@ async fn one(
             "bucket {name:?} has never been listed: there is nothing to compare it with",
         );
     }
-    let run = run(&bucket, catalog, &connection, prefix, settings, clock, shutdown).await;
+    let source = source(catalog, &connection, section, options).await?;
+    let run = match clients.inventory(section).await.filter(|_| source == Source::Inventory) {
+        Some(source) => {
+            let (effect, limit) = (settings.effect, config.recheck.limit);
+            let settings = inventory::Settings { effect, reason: Reason::Operator, limit };
+            inventory::run(&source, catalog, &connection, prefix, settings, clock, shutdown).await
+        }
+        None => run(&bucket, catalog, &connection, prefix, settings, clock, shutdown).await,
+    };
     if matches!(run, Err(Trouble::Stopped)) {
         let called_off = call_off(catalog, &connection, prefix, "the command was interrupted", clock).await;
         called_off.context("note that the run was stopped")?;
@@ -132,6 +155,20 @@ async fn one(
         summary.drift = catalog.drift_of_run(run_id).await.context("read the drift of the run")?;
     }
     Ok(summary)
+}
+
+/// What the catalog is compared with: without a word, a bucket that was never listed is listed.
+async fn source(
+    catalog: &Catalog,
+    connection: &Connection,
+    section: &config::Bucket,
+    options: &Reconcile,
+) -> anyhow::Result<Source> {
+    if let Some(source) = options.source {
+        return Ok(source);
+    }
+    let horizon = catalog.horizon(connection).await.context("read the horizon of the catalog")?;
+    Ok(if horizon.watermark.is_some() { section.source } else { Source::Listing })
 }
 
 fn describe(trouble: Trouble, bucket: &str) -> anyhow::Error {

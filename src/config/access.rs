@@ -103,7 +103,7 @@ pub(super) fn kms_key(section: &mut Section<'_>) -> Option<String> {
     Some(arn)
 }
 
-fn is_role(arn: &str) -> bool {
+pub(super) fn is_role(arn: &str) -> bool {
     match arn.splitn(6, ':').collect::<Vec<_>>().as_slice() {
         ["arn", _partition, "iam", "", account, resource] => {
             account.len() == 12

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::access;
+use super::inventory::{self, Inventory, Source};
 use super::region::{self, PROJECT_REGIONS};
 use super::section::Section;
 use crate::aws::Access;
@@ -34,6 +35,10 @@ pub struct Bucket {
     /// The region it must be in, where the entry itself names one. That of `[aws]` is only where
     /// requests go first.
     pub required_region: Option<String>,
+    /// What runs that start by themselves compare the catalog with.
+    pub source: Source,
+    /// Where its inventory reports are, if it has any.
+    pub inventory: Option<Inventory>,
     /// How to reach it; its own keys come first, then `[aws]`.
     pub access: Access,
 }
@@ -65,9 +70,12 @@ impl Bucket {
         if let Err(message) = check_prefix(&prefix) {
             section.mistake("prefix", message);
         }
+        let (source, inventory) = inventory::read(section, &name, &access);
         Self {
             name,
             prefix,
+            source,
+            inventory,
             reconcile_every: reconcile_every(section),
             trust_sequencers: section.flag("trust_sequencers"),
             ignore: ignore(section),

@@ -13,6 +13,7 @@ use std::path::Path;
 mod access;
 mod bucket;
 mod database;
+mod inventory;
 mod keys;
 mod mistake;
 mod queue;
@@ -25,6 +26,7 @@ mod tests;
 
 pub use bucket::Bucket;
 pub use database::{Database, DatabaseUrl};
+pub use inventory::{Inventory, Source};
 pub use mistake::{Errors, Mistake};
 pub use queue::Queue;
 pub use region::PROJECT_REGIONS;

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 ///
 /// An escape that is none, as in `100%`, stays as it is: S3 sends no such thing, and a store that
 /// does has not encoded the key. None where the escapes do not spell UTF-8.
-pub(super) fn from_form(encoded: &str) -> Option<String> {
+pub(crate) fn from_form(encoded: &str) -> Option<String> {
     let spaced =
         if encoded.contains('+') { Cow::Owned(encoded.replace('+', " ")) } else { Cow::Borrowed(encoded) };
     percent_decode_str(&spaced).decode_utf8().ok().map(Cow::into_owned)

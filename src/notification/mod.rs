@@ -19,6 +19,7 @@ mod record;
 mod s3;
 
 pub use bodies::bodies;
+pub(crate) use key::from_form;
 pub use name::Kind;
 pub use record::{Record, Unstorable};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::schedule::Keeper;
 use super::trouble::Trouble;
 use crate::bucket::rules::{Destination, NEEDED, Reach, Rule, Rules};
-use crate::bucket::{Bucket, Versioning};
+use crate::bucket::{Bucket, Objects, Versioning};
 use crate::catalog::{Look, Reason};
 use crate::fault::{Fault, Kind};
 use crate::health::Subject;
@@ -15,7 +15,7 @@ use crate::health::Subject;
 /// What happens until then may be told to nobody, so a second run finds it.
 const SETTLES_AFTER: Duration = Duration::from_secs(300);
 
-impl<B: Bucket> Keeper<B> {
+impl<B: Bucket + Objects> Keeper<B> {
     /// Looks, notes what it sees, and asks for a run where that has changed.
     pub(super) async fn look(&self) -> Result<(), Trouble> {
         let bucket = &self.bucket;

@@ -15,6 +15,7 @@ use crate::model::{Drift, Span, partition, quantiles};
 
 mod look;
 mod pages;
+mod reports;
 mod schedule;
 mod sweep;
 mod team;

@@ -10,16 +10,17 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Settings, Trouble, run_because};
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, Objects};
 use crate::catalog::{Catalog, Cause, Connection, LastRun, Reason};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::ingest::Backlog;
+use crate::inventory::Source;
 
 /// How often a bucket that is well is looked at: where it is, whether it keeps versions, and
 /// whether a run is due.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// The first pause after a run or a look that failed; it doubles up to [`PAUSE_MAX`].
 const PAUSE_FIRST: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_secs(600);
@@ -61,6 +62,8 @@ pub struct Schedule {
 pub struct Keeper<B> {
     /// The bucket at S3.
     pub bucket: Arc<B>,
+    /// Where its inventory reports are, if runs but the first read those instead of listing it.
+    pub inventory: Option<Source<B>>,
     /// The catalog in Postgres.
     pub catalog: Catalog,
     /// Which bucket and prefix.
@@ -79,7 +82,7 @@ pub struct Keeper<B> {
     pub clock: Clock,
 }
 
-impl<B: Bucket> Keeper<B> {
+impl<B: Bucket + Objects> Keeper<B> {
     /// Lists the bucket when it is new and then on its schedule, until told to stop. Trouble is
     /// told and tried again, later each time.
     pub async fn keep_true(self, shutdown: CancellationToken) {
@@ -122,7 +125,11 @@ impl<B: Bucket> Keeper<B> {
             self.take_turn(&started.prefix, None, shutdown).await?;
         }
         let last = catalog.last_run(connection).await.map_err(postgres("read the last run"))?;
-        let Some(reason) = self.reason(last).await? else {
+        let reason = self.reason(last).await?;
+        if let (Some(source), Some(last), None | Some(Reason::Schedule)) = (&self.inventory, last, reason) {
+            return self.keep_true_by_reports(source, last, shutdown).await;
+        }
+        let Some(reason) = reason else {
             // It stays a problem until a run is complete.
             let guarded = catalog.guarded(connection).await.map_err(postgres("read the last run"))?;
             let told = |why| Trouble::guarded(&connection.bucket, &connection.prefix, true, why);
@@ -175,7 +182,7 @@ impl<B: Bucket> Keeper<B> {
         }
     }
 
-    fn period(&self) -> Duration {
+    pub(super) fn period(&self) -> Duration {
         self.schedule.period(&self.connection.bucket, &self.connection.prefix)
     }
 
@@ -184,7 +191,7 @@ impl<B: Bucket> Keeper<B> {
     }
 
     /// Runs, or joins a run, when it is our turn.
-    async fn take_turn(
+    pub(super) async fn take_turn(
         &self,
         prefix: &str,
         cause: Option<Cause>,
@@ -200,7 +207,7 @@ impl<B: Bucket> Keeper<B> {
         move |error| Trouble::Postgres(action, self.connection.bucket.clone(), error)
     }
 
-    async fn wait_for_backlog(&self, shutdown: &CancellationToken) {
+    pub(super) async fn wait_for_backlog(&self, shutdown: &CancellationToken) {
         let began = (self.clock)();
         while self.backlog.age() > self.schedule.backlog_age
             && (self.clock)() - began < self.schedule.backlog_wait
@@ -237,7 +244,7 @@ impl Schedule {
 }
 
 /// How long until a run is due.
-fn until_due(last: Option<LastRun>, every: Duration, now: OffsetDateTime) -> Duration {
+pub(super) fn until_due(last: Option<LastRun>, every: Duration, now: OffsetDateTime) -> Duration {
     match last {
         None => Duration::ZERO,
         Some(_) if every.is_zero() => Duration::MAX,

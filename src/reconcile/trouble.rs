@@ -2,6 +2,7 @@
 
 use crate::chain::chain;
 use crate::fault::{Fault, Kind};
+use crate::inventory::Broken;
 use crate::model::Unsorted;
 
 /// Why a run did not end well. What it repaired before stays repaired.
@@ -41,6 +42,45 @@ pub enum Trouble {
     /// The store does not list in byte order.
     #[error("list versions of {0:?}")]
     Unsorted(String, #[source] Unsorted),
+    /// A report is of no use.
+    #[error(transparent)]
+    Report(#[from] Broken),
+    /// The last report was of no use, and no other came since.
+    #[error("the last inventory report of {0:?} was of no use: {1}")]
+    Useless(String, String),
+    /// There is no report to be read.
+    #[error("no inventory report of {bucket:?} to read in {place}: {why}")]
+    NoReport {
+        /// The bucket.
+        bucket: String,
+        /// Where they are delivered to.
+        place: String,
+        /// What there is.
+        why: String,
+        /// Whether there ever was one.
+        is_any: bool,
+    },
+    /// A report has something else of more keys than may be listed one by one.
+    #[error("more than {limit} keys of {bucket:?} below {prefix:?} are not as {report} has them")]
+    Flooded {
+        /// The bucket.
+        bucket: String,
+        /// The run's prefix.
+        prefix: String,
+        /// Which report.
+        report: String,
+        /// How many may be.
+        limit: usize,
+    },
+    /// A report says nothing of a bucket that was never listed.
+    #[error("bucket {0:?} has never been listed")]
+    NeverListed(String),
+    /// Another process reads the report.
+    #[error("another process reads the inventory report of {0:?}")]
+    Elsewhere(String),
+    /// A file of a report could not be kept while it is read.
+    #[error("keep a file of an inventory report in {dir}", dir = std::env::temp_dir().display())]
+    Spool(#[source] std::io::Error),
     /// This process is going down.
     #[error("told to stop")]
     Stopped,
@@ -73,21 +113,45 @@ impl Trouble {
             Self::Guarded { remedy, .. } => remedy,
             Self::Postgres(..) => "see that Postgres runs, and what its log says",
             Self::Unsorted(..) => "reconcile only stores that list in the byte order of keys, as S3 does",
+            Self::Report(broken) => broken.remedy,
+            Self::Useless(..) => {
+                "see its run in catalog.reconciliations; the next report is read in its stead, or a listing if you ask for one: \
+                 `stocktake reconcile --source listing`"
+            }
+            Self::NoReport { .. } => {
+                "wait for the next report: the first may take two days; if none comes, see that inventory names the \
+                 folder that has dated ones in it, and that the bucket's inventory configuration is enabled"
+            }
+            Self::Flooded { .. } => {
+                "list the bucket (`stocktake reconcile --source listing`; the daemon does so by itself), and see that the \
+                 inventory configuration has no filter that leaves a part of it out"
+            }
+            Self::NeverListed(_) => "list it first: `stocktake reconcile --source listing`",
+            Self::Elsewhere(_) => "let it, or try again in a minute",
+            Self::Spool(_) => {
+                "make room there for one file of the report, or set TMPDIR to a folder that has it"
+            }
             Self::Stopped => "start it again: it goes on where it was",
         }
     }
 
     /// Whether the run is over with it. Else it goes on where it was, as soon as somebody tries again.
-    pub(super) const fn is_final(&self) -> bool {
+    pub(crate) const fn is_final(&self) -> bool {
         match self {
             Self::S3(fault) => {
                 !matches!(fault.kind, Kind::Throttled | Kind::Unreachable | Kind::Credentials | Kind::Other)
             }
-            Self::Unsorted(..) => true,
+            Self::Unsorted(..) | Self::Report(_) => true,
             Self::Ended { .. }
             | Self::Guarded { .. }
             | Self::Needless(_)
             | Self::Postgres(..)
+            | Self::Useless(..)
+            | Self::NoReport { .. }
+            | Self::Flooded { .. }
+            | Self::NeverListed(_)
+            | Self::Elsewhere(_)
+            | Self::Spool(_)
             | Self::Stopped => false,
         }
     }

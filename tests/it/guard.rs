@@ -145,6 +145,7 @@ async fn a_guarded_bucket_is_a_problem_until_the_guard_is_lifted(pool: PgPool) {
     let health = Health::default();
     let keeper = || Keeper {
         bucket: Arc::clone(&store),
+        inventory: None,
         catalog: catalog.clone(),
         connection: Arc::new(connection.clone()),
         schedule: daily(10),

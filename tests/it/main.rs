@@ -7,6 +7,7 @@ mod catalog;
 mod guard;
 mod ignore;
 mod ingest;
+mod inventory;
 mod journal;
 mod ranges;
 mod recheck;

@@ -179,6 +179,7 @@ async fn with_too_many_doubts_a_run_settles_them_together(pool: PgPool) {
     }
     let keeper = |limit| Keeper {
         bucket: Arc::clone(&store),
+        inventory: None,
         catalog: catalog.clone(),
         connection: Arc::new(connection.clone()),
         schedule: daily(limit),

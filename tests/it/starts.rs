@@ -52,6 +52,7 @@ impl Watched {
     fn keeper(&self, clock: Clock) -> Keeper<Store> {
         Keeper {
             bucket: Arc::clone(&self.store),
+            inventory: None,
             catalog: self.catalog.clone(),
             connection: Arc::new(self.connection.clone()),
             schedule: Schedule { queues: Arc::new([URL.to_owned()]), ..daily(10) },

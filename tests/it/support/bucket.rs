@@ -8,6 +8,7 @@ use stocktake::bucket::{Bucket, Cursor, Page, Versioning};
 use stocktake::fault::Fault;
 use stocktake::model::{Listed, Window};
 
+use super::objects::Shelf;
 use super::{fault, window};
 
 /// How one request for a page ends.
@@ -25,6 +26,7 @@ pub(crate) enum Played {
 pub(crate) struct Store {
     page: usize,
     state: Mutex<State>,
+    pub(super) shelf: Shelf,
 }
 
 struct State {
@@ -55,7 +57,7 @@ impl Store {
             versioning: Versioning::Enabled,
             notifications: Some(Rules::default()),
         };
-        Self { page, state: Mutex::new(state) }
+        Self { page, shelf: Shelf::default(), state: Mutex::new(state) }
     }
 
     /// Holds something else from `clock` on.

@@ -1,7 +1,10 @@
 //! Facts to try things on, and the two edges played from a script.
 
 mod bucket;
+mod objects;
 mod queue;
+#[path = "../../support/report.rs"]
+pub(crate) mod report;
 
 pub(crate) use bucket::{Played, Store};
 pub(crate) use queue::{Acknowledge, Line};

@@ -1,0 +1,78 @@
+//! Rows of a report in CSV, in gzip.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+
+use csv::{ReaderBuilder, StringRecord};
+use flate2::read::MultiGzDecoder;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::broken::Broken;
+use super::columns::{Columns, Fields};
+use super::manifest::Manifest;
+use crate::catalog::ReportedRow;
+use crate::model::Timestamp;
+use crate::notification;
+
+/// Reads all rows of a file, one after the other, and gives each to `give`, until that does not want more.
+pub(super) fn read(
+    file: File,
+    place: &str,
+    manifest: &Manifest,
+    give: impl FnMut(ReportedRow) -> bool,
+) -> Result<(), Broken> {
+    read_plain(MultiGzDecoder::new(BufReader::new(file)), place, manifest, give)
+}
+
+fn read_plain(
+    text: impl Read,
+    place: &str,
+    manifest: &Manifest,
+    mut give: impl FnMut(ReportedRow) -> bool,
+) -> Result<(), Broken> {
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
+    let mut record = StringRecord::new();
+    loop {
+        let line = reader.position().line();
+        let read = reader.read_record(&mut record);
+        if !read.map_err(|error| Broken::at(place, error).in_line("line", line))? {
+            return Ok(());
+        }
+        let row = fields(&record, &manifest.columns)
+            .map_err(|reason| Broken::at(place, reason))
+            .and_then(|fields| fields.row(&manifest.bucket, place))
+            .map_err(|broken| broken.in_line("line", line))?;
+        if !give(row) {
+            return Ok(());
+        }
+    }
+}
+
+fn fields<'a>(record: &'a StringRecord, columns: &Columns) -> Result<Fields<'a>, String> {
+    if record.len() != columns.count {
+        return Err(format!("it has {} fields, and the schema {}", record.len(), columns.count));
+    }
+    let at = |column: usize| record.get(column).unwrap_or_default();
+    let set = |column: Option<usize>| column.map(at).filter(|text| !text.is_empty());
+    let (key, date) = (at(columns.key), at(columns.last_modified));
+    Ok(Fields {
+        bucket: at(columns.bucket),
+        key: notification::from_form(key).ok_or_else(|| format!("key {key:?} is not UTF-8"))?,
+        version_id: set(columns.version_id),
+        is_latest: set(columns.is_latest).map(flag).transpose()?,
+        is_delete_marker: set(columns.is_delete_marker).map(flag).transpose()?,
+        last_modified: OffsetDateTime::parse(date, &Rfc3339)
+            .map(Timestamp::from)
+            .map_err(|_| format!("{date:?} is no date such as 2026-11-24T08:00:00.000Z"))?,
+        size: set(columns.size)
+            .map(|size| size.parse().map_err(|_| format!("{size:?} is no size in bytes")))
+            .transpose()?,
+        etag: set(columns.etag),
+        storage_class: set(columns.storage_class),
+    })
+}
+
+fn flag(text: &str) -> Result<bool, String> {
+    text.to_ascii_lowercase().parse().map_err(|_| format!("{text:?} is neither true nor false"))
+}
