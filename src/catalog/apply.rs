@@ -24,6 +24,7 @@ impl Catalog {
         events: &[E],
         now: OffsetDateTime,
     ) -> Result<Vec<Verdict>, sqlx::Error> {
+        let _batch = self.precedence.batch();
         let events: Vec<Event<'a>> = events.iter().map(|event| (*event).into()).collect();
         retry("apply", || self.apply_once(connection, &events, now)).await
     }

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::model::{Horizon, Timestamp, Window};
 use news::News;
+use precedence::Precedence;
 
 mod apply;
 mod connections;
@@ -18,6 +19,7 @@ mod inspect;
 mod journal;
 mod keep;
 mod news;
+mod precedence;
 mod problems;
 mod quarantine;
 mod ranges;
@@ -37,6 +39,7 @@ mod write;
 pub use connections::Connection;
 pub use inspect::Server;
 pub use journal::{Event, Origin};
+pub use precedence::GIVE_WAY_MAX;
 pub use quarantine::{Aside, Quarantined};
 pub use ranges::{LEASE, Progress, Range};
 pub use rechecks::{Ask, Recheck};
@@ -68,6 +71,7 @@ pub struct Catalog {
     pool: PgPool,
     /// As many connections as runs may use at once: half of them, so that events find one.
     shares: Arc<Semaphore>,
+    precedence: Arc<Precedence>,
     news: Arc<News>,
 }
 
@@ -88,11 +92,13 @@ impl Catalog {
     pub fn on(pool: PgPool) -> Self {
         let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(1);
         let shares = Arc::new(Semaphore::new((connections / 2).clamp(1, Semaphore::MAX_PERMITS)));
-        Self { pool, shares, news: Arc::default() }
+        Self { pool, shares, precedence: Arc::default(), news: Arc::default() }
     }
 
-    /// Waits until a run may use one more connection, and lets it until that is dropped.
+    /// Waits until a run may use one more connection, and lets it until that is dropped. Batches of
+    /// events go first.
     async fn share(&self) -> Option<SemaphorePermit<'_>> {
+        self.precedence.give_way().await;
         // The semaphore is never closed.
         self.shares.acquire().await.ok()
     }

@@ -9,6 +9,7 @@ mod ignore;
 mod ingest;
 mod inventory;
 mod journal;
+mod pace;
 mod ranges;
 mod recheck;
 mod reconcile;
