@@ -27,7 +27,8 @@ impl Clients {
     /// The bucket of one `[[bucket]]` section. Asks nobody yet.
     pub(crate) async fn bucket(&mut self, bucket: &config::Bucket) -> s3::Bucket {
         let config = self.sdk_config(&bucket.access).await;
-        s3::Bucket::new(&bucket.name, aws::s3(&config))
+        let client = aws::s3_adaptive(&config, &bucket.name);
+        s3::Bucket::paced(&bucket.name, client, bucket.requests_per_second)
     }
 
     /// Where the inventory reports of one `[[bucket]]` section are, if it says. Asks nobody yet.

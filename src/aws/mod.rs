@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use aws_config::retry::RetryConfig;
+use aws_config::retry::{RetryConfig, RetryMode};
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::retry::RetryPartition;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, SharedCredentialsProvider};
 
 mod fault;
@@ -103,6 +104,18 @@ pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
     let config =
         aws_sdk_s3::config::Builder::from(config).force_path_style(config.endpoint_url().is_some()).build();
     aws_sdk_s3::Client::from_conf(config)
+}
+
+/// A client for listing one bucket. Where S3 answers that we ask too fast, the SDK asks less often until
+/// it does not any more, in this bucket and no other
+/// (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>).
+pub fn s3_adaptive(config: &SdkConfig, bucket: &str) -> aws_sdk_s3::Client {
+    let retries = config.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
+    let config = s3(config).config().to_builder();
+    let config = config
+        .retry_config(retries.with_retry_mode(RetryMode::Adaptive))
+        .retry_partition(RetryPartition::new(format!("stocktake {bucket}")));
+    aws_sdk_s3::Client::from_conf(config.build())
 }
 
 /// A client for SQS. It asks the region's endpoint, or the one that is set; the host in a

@@ -1,4 +1,5 @@
-//! Watches a call: where it went, and between which moments of S3's clock it was answered.
+//! Watches a call: where it went, between which moments of S3's clock it was answered, and how each
+//! of its attempts ended.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -6,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::{
     AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+    FinalizerInterceptorContextRef,
 };
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
@@ -13,12 +15,17 @@ use aws_smithy_types::config_bag::ConfigBag;
 use tokio::time::Instant;
 
 use super::xml::Malformed;
+use crate::metrics;
 use crate::model::{Timestamp, Window};
 
 /// `Date` headers are whole seconds
 /// (<https://www.rfc-editor.org/rfc/rfc9110.html#name-date-time-formats>): what really was the
 /// time is up to that much later.
 const DATE_GRAIN: Duration = Duration::from_secs(1);
+
+/// What S3 answers with to those who ask too fast
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>), and other stores.
+const THROTTLING: [u16; 2] = [429, 503];
 
 /// An interceptor that remembers the last attempt of one call.
 #[derive(Clone, Debug, Default)]
@@ -30,9 +37,44 @@ struct Attempt {
     sent: Option<Instant>,
     took: Duration,
     date: Option<String>,
+    /// What is counted, by the name S3 has for it, as long as it is under way.
+    counted: Counted,
+}
+
+/// A request that is counted when its end is known, or when nobody waits for that any more.
+#[derive(Debug, Default)]
+struct Counted {
+    operation: Option<&'static str>,
+    is_under_way: bool,
+}
+
+impl Counted {
+    fn begin(&mut self) {
+        self.end("cancelled");
+        self.is_under_way = true;
+    }
+
+    fn end(&mut self, outcome: &'static str) {
+        if let Some(operation) = self.operation.filter(|_| self.is_under_way) {
+            metrics::s3_requests(operation, outcome).increment(1);
+        }
+        self.is_under_way = false;
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.end("cancelled");
+    }
 }
 
 impl Watch {
+    /// One that counts the attempts of a call to S3.
+    pub(crate) fn counting(operation: &'static str) -> Self {
+        let counted = Counted { operation: Some(operation), is_under_way: false };
+        Self(Arc::new(Mutex::new(Attempt { counted, ..Attempt::default() })))
+    }
+
     /// The window that holds the moment of the last answer. S3 dated the answer and made it
     /// between our sending the request and having the body, so both moments are at most that
     /// far apart; our own clock plays no part.
@@ -73,11 +115,11 @@ impl Intercept for Watch {
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let endpoint = url::Url::parse(context.request().uri()).ok();
-        *self.attempt() = Attempt {
-            endpoint: endpoint.map(|url| url.origin().ascii_serialization()),
-            sent: Some(Instant::now()),
-            ..Attempt::default()
-        };
+        let mut attempt = self.attempt();
+        attempt.endpoint = endpoint.map(|url| url.origin().ascii_serialization());
+        attempt.sent = Some(Instant::now());
+        (attempt.took, attempt.date) = (Duration::ZERO, None);
+        attempt.counted.begin();
         Ok(())
     }
 
@@ -90,6 +132,22 @@ impl Intercept for Watch {
         let mut attempt = self.attempt();
         attempt.took = attempt.sent.map(|sent| sent.elapsed()).unwrap_or_default();
         attempt.date = context.response().headers().get("date").map(str::to_owned);
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let status = context.response().map(|response| response.status().as_u16());
+        let outcome = match context.output_or_error() {
+            Some(Ok(_)) => "ok",
+            _ if status.is_some_and(|status| THROTTLING.contains(&status)) => "throttled",
+            _ => "error",
+        };
+        self.attempt().counted.end(outcome);
         Ok(())
     }
 }

@@ -30,13 +30,31 @@ pub struct Listing {
 /// When it is no such document, when an entry lacks what we decide by, or when more is to
 /// come and nothing says from where.
 pub fn parse(body: &[u8]) -> Result<Listing, Malformed> {
+    read(body, "ListVersionsResult", "versions")
+}
+
+/// Reads the `ListBucketResult` of `ListObjectsV2`
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>), the list of a bucket that never
+/// kept versions: each object is its key's null version, and the latest. The next page begins after the
+/// last key, whatever token the store would like to be given back.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_objects(body: &[u8]) -> Result<Listing, Malformed> {
+    let listing = read(body, "ListBucketResult", "objects")?;
+    let next = listing.next.map(|next| Cursor { version: None, ..next });
+    Ok(Listing { next, ..listing })
+}
+
+fn read(body: &[u8], root: &str, what: &str) -> Result<Listing, Malformed> {
     let mut xml = Xml::new(body)?;
-    if let Some(root) = xml.child()?
-        && root.local_name().as_ref() != "ListVersionsResult"
+    if let Some(found) = xml.child()?
+        && found.local_name().as_ref() != root
     {
         return Err(Malformed::new(format!(
-            "the answer is a <{}>, not a list of versions",
-            root.local_name().as_ref()
+            "the answer is a <{}>, not a list of {what}",
+            found.local_name().as_ref()
         )));
     }
     let mut draft = Draft::default();
@@ -44,6 +62,7 @@ pub fn parse(body: &[u8]) -> Result<Listing, Malformed> {
         match start.local_name().as_ref() {
             "Version" => draft.entries.push(entry(&mut xml, Tag::Version)?),
             "DeleteMarker" => draft.entries.push(entry(&mut xml, Tag::Marker)?),
+            "Contents" => draft.entries.push(entry(&mut xml, Tag::Object)?),
             "EncodingType" => draft.is_encoded = xml.text()? == "url",
             "IsTruncated" => draft.is_truncated = Some(flag("IsTruncated", &xml.text()?)?),
             "NextKeyMarker" => draft.next_key = filled(xml.text()?),
@@ -134,10 +153,13 @@ fn next(
 enum Tag {
     Version,
     Marker,
+    /// In a list without versions.
+    Object,
 }
 
 fn entry<'a>(xml: &mut Xml<'a>, tag: Tag) -> Result<(Cow<'a, str>, Listed), Malformed> {
-    let (mut key, mut version, mut is_latest, mut last_modified) = (None, None, None, None);
+    let (mut key, mut version, mut last_modified) = (None, None, None);
+    let mut is_latest = (tag == Tag::Object).then_some(true);
     let (mut content, mut storage_class) = (Content::default(), None);
     while let Some(start) = xml.child()? {
         match start.local_name().as_ref() {
@@ -201,192 +223,4 @@ fn decode_form(key: Cow<'_, str>) -> Result<String, Malformed> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DATE: &str = "2026-07-20T10:00:00.000Z";
-
-    fn version(key: &str, id: &str) -> String {
-        format!(
-            "<Version><Key>{key}</Key><VersionId>{id}</VersionId><IsLatest>true</IsLatest>\
-             <LastModified>{DATE}</LastModified><ETag>&quot;e&quot;</ETag><Size>7</Size>\
-             <StorageClass>GLACIER_IR</StorageClass><Owner><ID>x</ID></Owner></Version>"
-        )
-    }
-
-    fn marker(key: &str, id: &str) -> String {
-        format!(
-            "<DeleteMarker><Owner><Key>no</Key></Owner><Key>{key}</Key><VersionId>{id}</VersionId>\
-             <IsLatest>false</IsLatest><LastModified>{DATE}</LastModified></DeleteMarker>"
-        )
-    }
-
-    fn document(parts: &[&str]) -> String {
-        let parts = parts.concat();
-        format!(
-            "<?xml version=\"1.0\"?>\n<ListVersionsResult xmlns=\"http://s3\">{parts}</ListVersionsResult>"
-        )
-    }
-
-    fn last_page(parts: &[&str]) -> Result<Listing, String> {
-        parse_str(&document(&[&parts.concat(), "<IsTruncated>false</IsTruncated>"]))
-    }
-
-    fn parse_str(document: &str) -> Result<Listing, String> {
-        parse(document.as_bytes()).map_err(|malformed| malformed.to_string())
-    }
-
-    fn keys(listing: &Listing) -> Vec<&str> {
-        listing.entries.iter().map(|(key, _)| key.as_str()).collect()
-    }
-
-    fn cursor(key: &str, version: Option<&str>) -> Cursor {
-        Cursor { key: key.to_owned(), version: version.map(|version| VersionId::parse(Some(version))) }
-    }
-
-    #[test]
-    fn versions_and_markers_keep_their_order() {
-        let listing = last_page(&[&version("a", "3"), &marker("a", "2"), &version("a", "1")]).unwrap();
-        let ids: Vec<_> = listing.entries.iter().map(|(_, entry)| entry.version.as_str()).collect();
-        assert_eq!(ids, ["3", "2", "1"]);
-        assert_eq!(listing.next, None);
-        let [(_, object), (key, marker), _] = &listing.entries[..] else { panic!("{listing:?}") };
-        let content = Content { etag: Some("e".to_owned()), size: Some(7) };
-        let last_modified = Timestamp::from_micros(1_784_541_600_000_000);
-        assert_eq!(
-            *object,
-            Listed {
-                version: VersionId::parse(Some("3")),
-                is_latest: true,
-                state: State::Object(content),
-                last_modified,
-                storage_class: Some("GLACIER_IR".to_owned()),
-            }
-        );
-        assert_eq!(key, "a");
-        assert_eq!((&marker.state, marker.is_latest, &marker.storage_class), (&State::Marker, false, &None));
-    }
-
-    #[test]
-    fn keys_are_decoded_only_where_the_document_says_so() {
-        let encoding = "<EncodingType>url</EncodingType>";
-        let entry = version("a+b%2B%20%C3%A9%01%zz", "1+%20");
-        for (parts, key) in [
-            ([encoding, &entry], "a b+ é\u{1}%zz"),
-            ([&entry, encoding], "a b+ é\u{1}%zz"),
-            ([&entry, ""], "a+b%2B%20%C3%A9%01%zz"),
-            ([&entry, "<EncodingType/>"], "a+b%2B%20%C3%A9%01%zz"),
-        ] {
-            let listing = last_page(&parts).unwrap();
-            assert_eq!(keys(&listing), [key]);
-            assert_eq!(listing.entries[0].1.version.as_str(), "1+%20");
-        }
-    }
-
-    #[test]
-    fn control_characters_survive() {
-        let entries = [version("a\u{1}\r\nb", "1"), version("a&#x1;&#13;&amp;b", "2")];
-        let listing = last_page(&[&entries[0], &entries[1]]).unwrap();
-        assert_eq!(keys(&listing), ["a\u{1}\r\nb", "a\u{1}\r&b"]);
-    }
-
-    #[test]
-    fn every_null_is_null_and_what_is_missing_is_unknown() {
-        let spare = format!("<IsLatest>true</IsLatest><LastModified>{DATE}</LastModified>");
-        for id in ["", "<VersionId/>", "<VersionId></VersionId>", "<VersionId>null</VersionId>"] {
-            let entry = format!("<Version><Key>a</Key>{id}{spare}<ETag/></Version>");
-            let listing = last_page(&[&entry]).unwrap();
-            let entry = &listing.entries[0].1;
-            assert!(entry.version.is_null(), "{id}");
-            assert_eq!(entry.state, State::Object(Content::default()));
-        }
-    }
-
-    #[test]
-    fn dates_may_have_fractions() {
-        for (text, micros) in
-            [("2026-07-20T10:00:00Z", 0), ("2026-07-20T10:00:00.123456789Z", 123_456), (DATE, 0)]
-        {
-            assert_eq!(date(text), Ok(Timestamp::from_micros(1_784_541_600_000_000 + micros)), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_next_page_begins_at_the_markers_or_after_the_last_entry() {
-        let truncated = "<IsTruncated>true</IsTruncated><EncodingType>url</EncodingType>";
-        let (key, id) =
-            ("<NextKeyMarker>b+%3D</NextKeyMarker>", "<NextVersionIdMarker>%2</NextVersionIdMarker>");
-        let entries = [version("a", "1"), marker("b+%3D", "2")].concat();
-        for (parts, next) in [
-            (vec![key, id], cursor("b =", Some("%2"))),
-            (vec![&entries, key, id], cursor("b =", Some("%2"))),
-            (vec![&entries, key], cursor("b =", Some("2"))),
-            (vec![&entries, "<NextKeyMarker>c</NextKeyMarker>"], cursor("c", None)),
-            (vec![&entries, "<NextKeyMarker/><NextVersionIdMarker/>"], cursor("b =", Some("2"))),
-            (vec![&entries, id], cursor("b =", Some("2"))),
-        ] {
-            let listing = parse_str(&document(&[truncated, &parts.concat()])).unwrap();
-            assert_eq!(listing.next, Some(next), "{parts:?}");
-        }
-        let unasked = last_page(&[&entries, key, id]).unwrap();
-        assert_eq!(unasked.next, None);
-    }
-
-    #[test]
-    fn hostile_documents_say_what_is_wrong() {
-        let end = "<IsTruncated>false</IsTruncated>";
-        let spare = format!("<IsLatest>true</IsLatest><LastModified>{DATE}</LastModified>");
-        let entry = |inner: &str| document(&[end, "<Version>", inner, "</Version>"]);
-        for (document, expected) in [
-            (String::new(), "ends early"),
-            ("503 Slow Down".to_owned(), "ends early"),
-            ("<html><body>hello</body></html>".to_owned(), "<html>, not a list"),
-            ("<ListBucketResult/>".to_owned(), "<ListBucketResult>, not a list"),
-            (document(&[]), "the list has no IsTruncated"),
-            (document(&["<IsTruncated>maybe</IsTruncated>"]), "\"maybe\""),
-            (document(&["<IsTruncated>true</IsTruncated>"]), "nothing says from where"),
-            (document(&[end, "<Version>"]), "broken"),
-            (document(&[end, &version("a", "1")])[..300].to_owned(), "broken"),
-            ("<ListVersionsResult><Version><Key>a".to_owned(), "ends early"),
-            (entry(&spare), "an entry has no Key"),
-            (entry("<Key>a</Key><IsLatest>true</IsLatest>"), "\"a\" has no LastModified"),
-            (entry(&format!("<Key>a</Key><LastModified>{DATE}</LastModified>")), "\"a\" has no IsLatest"),
-            (entry(&format!("<Key>a</Key>{spare}<Size>-</Size>")), "\"-\", which is no number"),
-            (entry("<LastModified>today</LastModified>"), "\"today\", which is no date"),
-            (
-                document(&[end, "<EncodingType>url</EncodingType>", &version("a%FFb", "1")]),
-                "the key \"a\u{fffd}b\" is not UTF-8",
-            ),
-        ] {
-            let error = parse_str(&document).unwrap_err();
-            assert!(error.contains(expected), "{document}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_page_must_be_the_one_asked_for() {
-        let page = |keys: &[&str], next: Option<Cursor>| {
-            let entries: String = keys.iter().map(|key| version(key, "1")).collect();
-            Listing { next, ..last_page(&[&entries]).unwrap() }
-        };
-        let (within, after_key) = (cursor("b", Some("5")), cursor("b", None));
-        for (page, prefix, after, expected) in [
-            (page(&["b", "c"], Some(cursor("c", Some("1")))), "", Some(&within), None),
-            (page(&["b"], Some(cursor("b", Some("1")))), "", Some(&within), None),
-            (page(&["ba", "bb"], None), "b", None, None),
-            (page(&[], None), "b", Some(&within), None),
-            (page(&["ba", "c"], None), "b", None, Some("\"c\" is listed, which does not begin with \"b\"")),
-            (page(&["a"], None), "", Some(&within), Some("\"a\" is listed, which is before")),
-            (page(&["b"], None), "", Some(&after_key), Some("\"b\" is listed, which is before")),
-            (page(&["b"], Some(within.clone())), "", Some(&within), Some("does not advance")),
-            (page(&[], Some(cursor("a", None))), "", Some(&within), Some("does not advance")),
-            (page(&[], Some(cursor("b", Some("1")))), "", Some(&after_key), Some("does not advance")),
-        ] {
-            let error = page.check(prefix, after).err().map(|malformed| malformed.to_string());
-            match expected {
-                None => assert_eq!(error, None),
-                Some(expected) => assert!(error.as_ref().unwrap().contains(expected), "{error:?}"),
-            }
-        }
-    }
-}
+mod tests;

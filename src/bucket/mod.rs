@@ -8,6 +8,7 @@ use crate::model::{Listed, VersionId, Window};
 
 pub mod listing;
 mod objects;
+mod pace;
 mod reader;
 pub mod rules;
 pub mod s3;

@@ -1,9 +1,10 @@
-//! Puts our own reader of version listings in the place of the SDK's, and leaves signing,
+//! Puts our own reader of listings in the place of the SDK's, and leaves signing,
 //! credentials, endpoints and retries to the SDK.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_s3::operation::list_object_versions::{ListObjectVersionsError, ListObjectVersionsOutput};
+use aws_sdk_s3::operation::list_objects_v2::{ListObjectsV2Error, ListObjectsV2Output};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::{
     BeforeSerializationInterceptorContextRef, Error, Output,
@@ -16,22 +17,38 @@ use aws_smithy_types::config_bag::ConfigBag;
 use super::listing::{self, Listing};
 use crate::aws::xml;
 
-/// For one call of `ListObjectVersions`: an interceptor that installs itself as the reader of the
-/// response. The SDK demands its own type of output, so what was read waits here.
-#[derive(Clone, Debug, Default)]
-pub(super) struct VersionReader(Arc<Mutex<Option<Listing>>>);
+/// Which list is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum List {
+    /// `ListObjectVersions`.
+    Versions,
+    /// `ListObjectsV2`.
+    Objects,
+}
 
-impl VersionReader {
+/// For one call: an interceptor that installs itself as the reader of the response. The SDK demands its
+/// own type of output, so what was read waits here.
+#[derive(Clone, Debug)]
+pub(super) struct ListReader {
+    list: List,
+    read: Arc<Mutex<Option<Listing>>>,
+}
+
+impl ListReader {
+    pub(super) fn of(list: List) -> Self {
+        Self { list, read: Arc::default() }
+    }
+
     /// What was read, once.
     pub(super) fn take(&self) -> Option<Listing> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 #[dyn_dispatch_hint]
-impl Intercept for VersionReader {
+impl Intercept for ListReader {
     fn name(&self) -> &'static str {
-        "VersionReader"
+        "ListReader"
     }
 
     fn read_before_execution(
@@ -45,7 +62,7 @@ impl Intercept for VersionReader {
     }
 }
 
-impl DeserializeResponse for VersionReader {
+impl DeserializeResponse for ListReader {
     fn deserialize_nonstreaming_with_config(
         &self,
         response: &HttpResponse,
@@ -55,13 +72,22 @@ impl DeserializeResponse for VersionReader {
         if !response.status().is_success() {
             // As the SDK does it, so that its classifiers find code and status.
             let answer = xml::error_answer(body).unwrap_or_default();
-            let error = ListObjectVersionsError::generic(answer);
-            return Err(OrchestratorError::operation(Error::erase(error)));
+            return Err(OrchestratorError::operation(match self.list {
+                List::Versions => Error::erase(ListObjectVersionsError::generic(answer)),
+                List::Objects => Error::erase(ListObjectsV2Error::generic(answer)),
+            }));
         }
-        match listing::parse(body) {
+        let read = match self.list {
+            List::Versions => listing::parse(body),
+            List::Objects => listing::parse_objects(body),
+        };
+        match read {
             Ok(listing) => {
-                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(listing);
-                Ok(Output::erase(ListObjectVersionsOutput::builder().build()))
+                *self.read.lock().unwrap_or_else(PoisonError::into_inner) = Some(listing);
+                Ok(match self.list {
+                    List::Versions => Output::erase(ListObjectVersionsOutput::builder().build()),
+                    List::Objects => Output::erase(ListObjectsV2Output::builder().build()),
+                })
             }
             // S3 may say 200 and then think of an error or break off
             // (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html>).

@@ -13,6 +13,7 @@ use crate::ignore::Ignore;
 /// Below a second the runs of one bucket would only chase each other.
 const RECONCILE_MIN: Duration = Duration::from_secs(1);
 const RECONCILE_MAX: Duration = Duration::from_secs(31_557_600);
+const REQUESTS_PER_SECOND_MAX: u32 = 100_000;
 /// The longest key S3 takes, in bytes of UTF-8.
 const PREFIX_BYTES_MAX: usize = 1_024;
 
@@ -25,6 +26,9 @@ pub struct Bucket {
     pub prefix: String,
     /// How long after the start of one run the next begins, 24 h; none if none ever begins by itself.
     pub reconcile_every: Option<Duration>,
+    /// How often it is asked for a page of a listing in a second at most, 1,000: S3 answers 5,500 below each
+    /// prefix, and others ask, too.
+    pub requests_per_second: u32,
     /// Whether the order that events claim for themselves is believed. Stores that make sequencers
     /// up, or leave them out now and then, need `false`: every event is then a question to S3.
     pub trust_sequencers: bool,
@@ -77,6 +81,7 @@ impl Bucket {
             source,
             inventory,
             reconcile_every: reconcile_every(section),
+            requests_per_second: section.number("requests_per_second", 1..=REQUESTS_PER_SECOND_MAX),
             trust_sequencers: section.flag("trust_sequencers"),
             ignore: ignore(section),
             kms_key: access::kms_key(section),

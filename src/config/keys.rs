@@ -119,6 +119,7 @@ pub(super) const BUCKET: Section = list(
         unset("inventory"),
         unset("inventory_role_arn"),
         unset("inventory_external_id"),
+        preset("requests_per_second", "1000"),
         preset("trust_sequencers", "true"),
         unset("ignore"),
         unset("kms_key"),

@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata};
 
-use super::{Bucket, s3_request};
+use super::Bucket;
 use crate::aws::{Call, Watch};
 use crate::bucket::Objects;
 use crate::fault::{Fault, Kind};
@@ -19,15 +19,14 @@ impl Objects for Bucket {
             self.call(format!("list the folders of {:?} under {prefix:?}", self.name), "s3:ListBucket");
         let (mut folders, mut token) = (Vec::new(), None);
         for _ in 0..PAGES_MAX {
-            let watch = Watch::default();
+            let watch = Watch::counting("ListObjectsV2");
             let request = (self.client.list_objects_v2().bucket(&self.name).prefix(prefix).delimiter("/"))
                 .set_start_after((!after.is_empty()).then(|| after.to_owned()))
                 .set_continuation_token(token)
                 .customize()
                 .interceptor(watch.clone())
                 .send();
-            let page =
-                s3_request("ListObjectsV2", request).await.map_err(|error| call.fault(error, &watch))?;
+            let page = request.await.map_err(|error| call.fault(error, &watch))?;
             folders
                 .extend(page.common_prefixes().iter().filter_map(|folder| Some(folder.prefix()?.to_owned())));
             token = page.next_continuation_token().map(str::to_owned);
@@ -50,13 +49,13 @@ impl Objects for Bucket {
             permission: "s3:GetObject, and kms:Decrypt on the key that encrypts it if there is one,",
             resource: format!("arn:aws:s3:::{}/{key}", self.name),
         };
-        let watch = Watch::default();
+        let watch = Watch::counting("GetObject");
         let request = (self.client.get_object().bucket(&self.name).key(key))
             .range(format!("bytes={from}-{}", (from + length).saturating_sub(1)))
             .customize()
             .interceptor(watch.clone())
             .send();
-        let output = match s3_request("GetObject", request).await {
+        let output = match request.await {
             Ok(output) => output,
             Err(error) if error.code() == Some(BEYOND_THE_END) => return Ok(Vec::new()),
             Err(error) => return Err(call.fault(error, &watch)),
