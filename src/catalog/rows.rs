@@ -78,20 +78,25 @@ pub(super) fn date(moment: Timestamp) -> OffsetDateTime {
 /// Locks what is held of `keys` until the transaction ends, and reads it.
 ///
 /// Two statements, because the second has to see what somebody committed while the first waited:
-/// a version that was not there when the first began is neither locked nor shown by it. A key
-/// without rows cannot be locked; two who insert its first version meet at a unique index.
+/// a version that was not there when the first began is neither locked nor shown by it. The second
+/// asks for the keys that the first found: most keys of a busy day are new. A key without rows cannot
+/// be locked; two who insert its first version meet at a unique index.
 pub(super) async fn load(
     connection: &mut PgConnection,
     bucket: &str,
     keys: &[&str],
 ) -> Result<Stacks, sqlx::Error> {
-    sqlx::query(
-        "select 1 from catalog.slots where bucket = $1 and key = any($2) order by key, version_id for update",
+    let mut held: Vec<String> = sqlx::query_scalar(
+        "select key from catalog.slots where bucket = $1 and key = any($2) order by key, version_id for update",
     )
     .bind(bucket)
     .bind(keys)
-    .execute(&mut *connection)
+    .fetch_all(&mut *connection)
     .await?;
+    held.dedup();
+    if held.is_empty() {
+        return Ok(Stacks::new());
+    }
     let rows: Vec<SlotRow> = sqlx::query_as(
         "select key, version_id, is_present, is_latest, is_delete_marker, is_exact, size, etag, storage_class,
                 sequencer, floor, event_time, observed_from, observed_to, last_modified, attributes_at
@@ -99,7 +104,7 @@ pub(super) async fn load(
          where bucket = $1 and key = any($2)",
     )
     .bind(bucket)
-    .bind(keys)
+    .bind(held)
     .fetch_all(connection)
     .await?;
     let mut stacks = Stacks::new();
