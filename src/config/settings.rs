@@ -97,7 +97,7 @@ impl Log {
 /// How events get into the catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ingest {
-    /// How many transactions are under way at once, 2. Each key belongs to one worker.
+    /// How many transactions are under way at once in one bucket, 2. Each key belongs to one worker.
     pub workers: usize,
     /// The most records in one transaction, 1,000: what a busy queue is cut into.
     pub batch_records: usize,

@@ -55,7 +55,7 @@ const WAITING_BATCHES: usize = 2;
 /// How batches are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Workers, each with a transaction of its own at a time.
+    /// Workers, each with a transaction of its own at a time in a bucket.
     pub workers: usize,
     /// The most records in a batch.
     pub batch_records: usize,

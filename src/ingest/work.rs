@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::aside::set_aside;
@@ -19,6 +20,9 @@ use crate::{metrics, watch};
 /// The first pause before a batch that Postgres could not take is tried again; it doubles.
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Batches of several buckets that a worker has under way at once, or each would wait for the commits
+/// of the others: they take most of the time, and Postgres makes several with one write to disk.
+const BUCKETS_AT_ONCE: usize = 4;
 
 /// Works until all receivers are gone and nothing is waiting.
 pub(super) async fn work(
@@ -33,11 +37,28 @@ pub(super) async fn work(
             let Connection { bucket, prefix, .. } = &*work.claimed.connection;
             by_connection.entry((bucket.clone(), prefix.clone())).or_default().push(work);
         }
+        let mut batches = JoinSet::new();
         for works in by_connection.into_values() {
-            apply(&plant, works, settings.patience).await;
+            if batches.len() == BUCKETS_AT_ONCE {
+                finished(batches.join_next().await);
+            }
+            let plant = plant.clone();
+            batches.spawn(async move { apply(&plant, works, settings.patience).await });
+        }
+        while !batches.is_empty() {
+            finished(batches.join_next().await);
         }
     }
     "ingest worker"
+}
+
+/// What a batch died of, the worker dies of.
+fn finished(batch: Option<Result<(), JoinError>>) {
+    if let Some(Err(error)) = batch
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
 }
 
 /// Applies a batch of one connection. One that Postgres does not take is halved until the
