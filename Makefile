@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-stop test bench-reconcile soak exhaustive mutants lint fmt clean
+.PHONY: help demo demo-stop test bench-ingest bench-reconcile soak exhaustive mutants lint fmt clean
 
 TESTBED := tests/testbed
 
@@ -22,6 +22,10 @@ test: ## run all tests; ARGS="--test it name" is handed to cargo test
 # Postgres writes safely; the S3 is one of our own, in benches/store.
 bench-reconcile: ## speed and memory of runs beside what cannot be beaten; FIRST, CLEAN, LARGE=10000000 versions, ROUNDS=3
 	@$(TESTBED)/run --bench -- cargo bench --locked --bench reconcile
+
+# Postgres writes safely; the SQS is one of our own, in benches/ingest.
+bench-ingest: ## speed of events beside what cannot be beaten; EVENTS=1000000, LAG_SECONDS=30, LATENCY=0 (ms a call), COMMON=20000
+	@$(TESTBED)/run --bench -- cargo bench --locked --bench ingest
 
 # Neither needs Postgres or an emulator. SEED is the first of the seeds.
 soak: ## millions of hostile histories; SEEDS=10000000 says how many

@@ -5,7 +5,6 @@
 
 mod commands;
 mod endings;
-mod inventory;
 mod messages;
 mod modes;
 mod runs;

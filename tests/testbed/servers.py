@@ -31,8 +31,9 @@ PR_SET_PDEATHSIG = 1
 # Faster, and not safe: what a test writes need not survive the machine.
 FOR_TESTS = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
 
-# Safe, as a daemon's would be, with room for the tables of a bench and the log of writing them.
-FOR_BENCHES = ["fsync=on", "shared_buffers=512MB", "max_wal_size=4GB"]
+# Safe, as a daemon's would be, with room for the tables of a bench and the log of writing them; and it
+# remembers when each transaction was committed.
+FOR_BENCHES = ["fsync=on", "track_commit_timestamp=on", "shared_buffers=512MB", "max_wal_size=4GB"]
 
 
 def aws_environment(endpoint):
