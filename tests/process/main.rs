@@ -5,6 +5,7 @@
 
 mod commands;
 mod endings;
+mod inventory;
 mod messages;
 mod modes;
 mod runs;
