@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use stocktake::cli::{self, Exit};
 use stocktake::{chain::chain, clock, commands, config};
 
+/// Pages and rows are many small texts that come and go in bulk.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = match cli::parse(std::env::args_os()) {

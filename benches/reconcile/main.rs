@@ -12,6 +12,7 @@ use stocktake::clock;
 
 mod limit;
 mod process;
+mod reader;
 #[path = "../store/mod.rs"]
 mod store;
 
@@ -56,6 +57,10 @@ impl Sizes {
     }
 }
 
+/// As in the daemon.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What is measured, and whether it is as it should be.
 #[derive(Default)]
 struct Report {
@@ -70,6 +75,7 @@ async fn main() -> anyhow::Result<()> {
     match arguments.split_first() {
         Some((role, rest)) if role == "store" => process::be_store(rest).await,
         Some((role, rest)) if role == "run" => process::be_run(rest).await,
+        Some((role, rest)) if role == "reader" => reader::be_reader(rest).await,
         _ => bench(&Sizes::read()?).await,
     }
 }
@@ -93,6 +99,7 @@ async fn bench(sizes: &Sizes) -> anyhow::Result<()> {
     first(sizes, &pool, &catalog, &mut report).await?;
     clean(sizes, &pool, &catalog, &mut report).await?;
     large(sizes, &catalog, &mut report).await?;
+    reader::compare(SEED).await?;
     for miss in &report.misses {
         println!("missed: {miss}");
     }

@@ -61,9 +61,7 @@ pub(crate) struct Ran {
 /// versions, and no drift.
 pub(crate) async fn reconcile(store: &Store, name: &str, concurrency: usize) -> anyhow::Result<Ran> {
     let arguments = [store.authority.clone(), name.to_owned(), concurrency.to_string()];
-    let output = ourselves("run", &arguments)?.stderr(Stdio::inherit()).spawn()?.wait_with_output().await?;
-    ensure!(output.status.success(), "the run ended with {}", output.status);
-    let told: Value = serde_json::from_slice(&output.stdout).context("read what the run told")?;
+    let told = told(ourselves("run", &arguments)?).await?;
     let versions: usize = (0..store.bucket.keys()).map(|number| store.bucket.versions(number)).sum();
     let expected = json!([store.bucket.keys(), versions, 0, 0]);
     ensure!(told["found"] == expected, "the run found {}, which should be {expected}", told["found"]);
@@ -75,7 +73,15 @@ pub(crate) async fn reconcile(store: &Store, name: &str, concurrency: usize) -> 
     })
 }
 
-fn ourselves(role: &str, arguments: &[String]) -> anyhow::Result<Command> {
+/// What a process of ours tells before it ends.
+pub(crate) async fn told(mut process: Command) -> anyhow::Result<Value> {
+    let output = process.spawn()?.wait_with_output().await?;
+    ensure!(output.status.success(), "a process of the bench ended with {}", output.status);
+    serde_json::from_slice(&output.stdout).context("read what a process told")
+}
+
+/// This program again, in another role.
+pub(crate) fn ourselves(role: &str, arguments: &[String]) -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(role).args(arguments).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -99,12 +105,7 @@ pub(crate) async fn be_store(arguments: &[String]) -> anyhow::Result<()> {
 /// The process of a run: does it with what the daemon has, and tells what came of it.
 pub(crate) async fn be_run(arguments: &[String]) -> anyhow::Result<()> {
     let [authority, name, concurrency] = arguments else { anyhow::bail!("host:port, bucket, concurrency") };
-    let access = Access {
-        region: Some(REGION.to_owned()),
-        endpoint_url: Some(format!("http://{authority}")),
-        ..Access::default()
-    };
-    let bucket = Arc::new(Bucket::new(name, aws::s3(&aws::sdk_config(&access).await)));
+    let bucket = Arc::new(Bucket::new(name, client(authority).await));
     let catalog = Catalog::new(crate::database(crate::DATABASE)?, CONNECTIONS_MAX, PATIENCE);
     let settings = Settings { concurrency: concurrency.parse()?, ..Settings::default() };
     let shutdown = CancellationToken::new();
@@ -120,6 +121,13 @@ pub(crate) async fn be_run(arguments: &[String]) -> anyhow::Result<()> {
     });
     println!("{told}");
     Ok(())
+}
+
+/// A client of the stand-in as the daemon would make it.
+pub(crate) async fn client(authority: &str) -> aws_sdk_s3::Client {
+    let endpoint_url = Some(format!("http://{authority}"));
+    let access = Access { region: Some(REGION.to_owned()), endpoint_url, ..Access::default() };
+    aws::s3(&aws::sdk_config(&access).await)
 }
 
 /// As config/default.toml has it for every bucket.
@@ -139,7 +147,8 @@ fn memory() -> anyhow::Result<u64> {
     Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1_024)
 }
 
-fn computed() -> anyhow::Result<Duration> {
+/// The time that this process had a processor.
+pub(crate) fn computed() -> anyhow::Result<Duration> {
     let stat = fs::read_to_string("/proc/self/stat").context("ask Linux for our time")?;
     // After the name, which is in brackets, `utime` and `stime` are the 12th and 13th.
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);

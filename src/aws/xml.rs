@@ -11,6 +11,9 @@ use quick_xml::Reader;
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
+/// About as long as a text with references in it will be: an entity tag, whose quotes are two.
+const TEXT_BYTES: usize = 48;
+
 /// An answer that cannot be read, or that contradicts itself. It says what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -56,7 +59,11 @@ impl<'a> Xml<'a> {
                 // Borrowed where the text is in one piece, as it nearly always is.
                 Event::Text(piece) => text += piece.into_inner(),
                 Event::CData(piece) => text += piece.into_inner(),
-                Event::GeneralRef(reference) => resolve(&reference, text.to_mut())?,
+                Event::GeneralRef(reference) => {
+                    let text = text.to_mut();
+                    text.reserve(TEXT_BYTES);
+                    resolve(&reference, text)?;
+                }
                 Event::End(_) => return Ok(text),
                 Event::Start(start) => self.skip(&start)?,
                 _ => {}

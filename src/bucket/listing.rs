@@ -211,7 +211,7 @@ fn date(text: &str) -> Result<Timestamp, Malformed> {
 
 /// Decodes a key as forms are: spaces came as `+`, or from other stores as `%20`.
 fn decode_form(key: Cow<'_, str>) -> Result<String, Malformed> {
-    if !key.contains(['+', '%']) {
+    if !key.bytes().any(|byte| matches!(byte, b'+' | b'%')) {
         return Ok(key.into_owned());
     }
     let spaced = key.replace('+', " ");

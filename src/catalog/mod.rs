@@ -15,6 +15,7 @@ use precedence::Precedence;
 
 mod apply;
 mod connections;
+mod held;
 mod inspect;
 mod journal;
 mod keep;
@@ -37,6 +38,7 @@ mod withheld;
 mod write;
 
 pub use connections::Connection;
+pub use held::{Held, HeldKey, Place};
 pub use inspect::Server;
 pub use journal::{Event, Origin};
 pub use precedence::GIVE_WAY_MAX;
@@ -47,7 +49,6 @@ pub use repair::{Effect, Repaired, Saved, Sighting};
 pub use reported::{Reported, ReportedRow};
 pub use reports::{LastReport, Reading};
 pub use retry::{Trouble, trouble};
-pub use rows::{Held, Place};
 pub use runs::{Counts, Ending, Run};
 pub use starts::{Cause, LastRun, Look, Reason};
 pub use status::{BucketStatus, Levels, ProblemStatus, RunStatus, Status};
@@ -61,6 +62,17 @@ pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     migrator.create_schema("catalog");
     migrator
 });
+
+/// How Postgres is to serve us. Migrations run at every start, and each time it would notice what is there
+/// already. And all that is asked in a hurry has an index: while a bucket is listed for the first time, there
+/// are no statistics of its table yet, and Postgres would read and sort all of it for every 2,000 rows.
+const SESSION: [(&str, &str); 5] = [
+    ("client_min_messages", "warning"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("max_parallel_workers_per_gather", "0"),
+    ("jit", "off"),
+];
 
 /// How long Postgres may take to answer when it is asked whether it is there.
 const REACH_PATIENCE: Duration = Duration::from_secs(5);
@@ -79,8 +91,7 @@ impl Catalog {
     /// A catalog behind `options`. Connects when first used, so it cannot fail here; each use
     /// waits up to `patience` for a connection.
     pub fn new(options: PgConnectOptions, connections_max: u32, patience: Duration) -> Self {
-        // Migrations run at every start, and each time Postgres would notice what is there already.
-        let options = options.application_name("stocktake").options([("client_min_messages", "warning")]);
+        let options = options.application_name("stocktake").options(SESSION);
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(patience)

@@ -45,6 +45,8 @@ pub struct Progress {
     pub is_done: bool,
     /// Where the range could be cut: what is beyond it, and nothing else, goes to whoever wants a part.
     pub cut: Option<String>,
+    /// Whether somebody of our own process does. Others say so in the range itself.
+    pub is_asked: bool,
 }
 
 /// Writes progress down, if the range is still ours, and renews the lease: whether it is, and
@@ -73,7 +75,8 @@ pub(super) async fn advance(
     .fetch_optional(&mut *transaction)
     .await?;
     let Some((run_id, is_wanted)) = advanced else { return Ok(None) };
-    let Some(cut) = progress.cut.as_deref().filter(|_| is_wanted && !progress.is_done) else {
+    let Some(cut) = progress.cut.as_deref().filter(|_| (is_wanted || progress.is_asked) && !progress.is_done)
+    else {
         return Ok(Some(false));
     };
     sqlx::query("update catalog.ranges set range_to = $2, is_wanted = false where range_id = $1")

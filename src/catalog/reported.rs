@@ -8,7 +8,7 @@ use sqlx::{FromRow, Postgres};
 use tokio::sync::SemaphorePermit;
 use tokio::sync::mpsc::Receiver;
 
-use super::rows::{Held, Place, scan};
+use super::held::{Held, Place, scan};
 use super::{Catalog, Connection};
 use crate::model::{Content, Listed, State, Timestamp, VersionId, after_prefix};
 
@@ -120,10 +120,9 @@ impl Reported<'_> {
         prefix: &str,
         after: Option<&Place>,
     ) -> Result<Held, sqlx::Error> {
-        let first = Place { key: prefix.to_owned(), version_id: String::new() };
-        let before = after_prefix(prefix);
-        let after = after.unwrap_or(&first);
-        scan(&mut self.connection, &connection.bucket, after, None, before.as_deref(), ROWS_MAX).await
+        let first = Place::before(prefix);
+        let end = after_prefix(prefix).map_or_else(Place::end, |before| Place::before(&before));
+        scan(&mut self.connection, &connection.bucket, after.unwrap_or(&first), &end, ROWS_MAX).await
     }
 }
 

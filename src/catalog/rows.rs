@@ -10,24 +10,6 @@ use crate::model::{Content, Sequencer, Slot, Stack, State, Timestamp, VersionId,
 /// The stacks of some keys of one bucket. A key without rows has none.
 pub(super) type Stacks = BTreeMap<String, Stack>;
 
-/// A place among the rows of a bucket, which are in the order of keys and then version ids.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// The key.
-    pub key: String,
-    /// The version id; the empty text comes before all.
-    pub version_id: String,
-}
-
-/// Whole keys with their stacks, in byte order.
-#[derive(Debug)]
-pub struct Held {
-    /// The keys.
-    pub stacks: Vec<(String, Stack)>,
-    /// Where to go on; none at the end.
-    pub next: Option<Place>,
-}
-
 #[derive(FromRow)]
 pub(super) struct SlotRow {
     pub(super) key: String,
@@ -114,63 +96,3 @@ pub(super) async fn load(
     }
     Ok(stacks)
 }
-
-/// Reads about `rows_max` rows after `after`, without locking them, and gives the whole keys among
-/// them. `to` is the last key that is wanted, `before` the first that is not. A key with more versions
-/// than that is read on to its end.
-pub(super) async fn scan(
-    connection: &mut PgConnection,
-    bucket: &str,
-    after: &Place,
-    to: Option<&str>,
-    before: Option<&str>,
-    rows_max: i64,
-) -> Result<Held, sqlx::Error> {
-    let mut place = after.clone();
-    let mut stacks: Vec<(String, Stack)> = Vec::new();
-    loop {
-        let rows: Vec<SlotRow> = sqlx::query_as(
-            "select key, version_id, is_present, is_latest, is_delete_marker, is_exact, size, etag, storage_class,
-                    sequencer, floor, event_time, observed_from, observed_to, last_modified, attributes_at
-             from catalog.slots
-             where bucket = $1 and (key, version_id) > ($2, $3)
-               and ($4::text is null or key <= $4) and ($5::text is null or key < $5)
-             order by key, version_id
-             limit $6",
-        )
-        .bind(bucket)
-        .bind(&place.key)
-        .bind(&place.version_id)
-        .bind(to)
-        .bind(before)
-        .bind(rows_max)
-        .fetch_all(&mut *connection)
-        .await?;
-        let is_last = i64::try_from(rows.len()).is_ok_and(|rows| rows < rows_max);
-        for row in rows {
-            place = Place { key: row.key.clone(), version_id: row.version_id.clone() };
-            match stacks.last_mut().filter(|(key, _)| *key == row.key) {
-                Some((_, stack)) => row.put_on(stack),
-                None => {
-                    let mut stack = Stack::default();
-                    let key = row.key.clone();
-                    row.put_on(&mut stack);
-                    stacks.push((key, stack));
-                }
-            }
-        }
-        if is_last {
-            return Ok(Held { stacks, next: None });
-        }
-        // The last key may go on beyond the limit. It is read again, unless it is all there is.
-        if stacks.len() > 1 {
-            stacks.pop();
-            let next =
-                stacks.last().map(|(key, _)| Place { key: key.clone(), version_id: LAST_VERSION.to_owned() });
-            return Ok(Held { stacks, next });
-        }
-    }
-}
-
-/// Comes after every version id: they are URL-ready text.
-pub(super) const LAST_VERSION: &str = "\u{10FFFF}";

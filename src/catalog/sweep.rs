@@ -2,7 +2,8 @@
 //! tombstones that it makes useless.
 
 use super::connections::{Hold, hold};
-use super::rows::{Held, LAST_VERSION, Place, date, scan};
+use super::held::{Held, Place, scan};
+use super::rows::date;
 use super::{Catalog, Connection};
 use crate::model::{Horizon, Span, Timestamp, after_prefix};
 
@@ -63,15 +64,13 @@ impl Catalog {
         after: Option<&Place>,
         rows_max: i64,
     ) -> Result<Held, sqlx::Error> {
-        let first = if span.after.as_str() < prefix {
-            Place { key: prefix.to_owned(), version_id: String::new() }
-        } else {
-            Place { key: span.after.clone(), version_id: LAST_VERSION.to_owned() }
-        };
-        let (to, before) = (span.to.as_deref(), after_prefix(prefix));
+        let first =
+            if span.after.as_str() < prefix { Place::before(prefix) } else { Place::after(&span.after) };
+        let end = after_prefix(prefix).map_or_else(Place::end, |before| Place::before(&before));
+        let end = span.to.as_deref().map_or(end.clone(), |to| end.min(Place::after(to)));
         let _share = self.share().await;
         let mut reader = self.pool.acquire().await?;
-        scan(&mut reader, &connection.bucket, after.unwrap_or(&first), to, before.as_deref(), rows_max).await
+        scan(&mut reader, &connection.bucket, after.unwrap_or(&first), &end, rows_max).await
     }
 
     /// What is known of the bucket as a whole.

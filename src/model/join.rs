@@ -38,6 +38,7 @@ pub struct Join<L, R> {
 #[derive(Debug)]
 struct Side<T> {
     waiting: VecDeque<(String, T)>,
+    /// The key that was taken last, or that all keys come after. Known only while none is waiting.
     last: Option<String>,
     is_ended: bool,
 }
@@ -58,12 +59,20 @@ impl<T> Side<T> {
     }
 
     fn push(&mut self, key: String, item: T) -> Result<(), Unsorted> {
-        if let Some(after) = self.last.as_ref().filter(|last| **last >= key) {
+        let last = self.waiting.back().map(|(last, _)| last).or(self.last.as_ref());
+        if let Some(after) = last.filter(|last| **last >= key) {
             return Err(Unsorted { after: after.clone(), key });
         }
-        self.last = Some(key.clone());
         self.waiting.push_back((key, item));
         Ok(())
+    }
+
+    fn pop(&mut self) -> Option<(String, T)> {
+        let taken = self.waiting.pop_front()?;
+        if self.waiting.is_empty() {
+            self.last = Some(taken.0.clone());
+        }
+        Some(taken)
     }
 
     fn cut(&mut self, to: &str) {
@@ -136,8 +145,8 @@ impl<L, R> Join<L, R> {
             (None, Some(_)) => Ordering::Greater,
             (Some((listed, _)), Some((held, _))) => listed.cmp(held),
         };
-        let listed = order.is_le().then(|| self.listed.waiting.pop_front()).flatten();
-        let held = order.is_ge().then(|| self.held.waiting.pop_front()).flatten();
+        let listed = order.is_le().then(|| self.listed.pop()).flatten();
+        let held = order.is_ge().then(|| self.held.pop()).flatten();
         match (listed, held) {
             (Some((key, listed)), held) => {
                 Step::Pair(Pair { key, listed: Some(listed), held: held.map(|(_, held)| held) })

@@ -39,6 +39,7 @@ pub use observe::{Drift, Glance, Listed, Observation};
 pub use partition::{Span, middle, partition, quantiles, shared};
 pub use prefix::after_prefix;
 pub use sequencer::Sequencer;
+pub use shown::{Told, is_as_listed};
 pub use slot::{Content, Slot, State};
 pub use stack::{Stack, Write};
 pub use time::{Timestamp, Window};

@@ -6,9 +6,9 @@ use super::Trouble;
 use super::pages::{Broken, ListedKey, Pages};
 use super::team::Team;
 use crate::bucket::Bucket;
-use crate::catalog::{Counts, Place, Progress, Range, Sighting};
+use crate::catalog::{Counts, HeldKey, Place, Progress, Range, Sighting};
 use crate::metrics;
-use crate::model::{Drift, Glance, Horizon, Join, Pair, Span, Stack, Step, Window, after_prefix, middle};
+use crate::model::{Drift, Glance, Horizon, Join, Pair, Span, Step, Window, after_prefix, middle};
 
 /// Rows read at a time.
 const ROWS_MAX: i64 = 2_000;
@@ -32,7 +32,7 @@ pub(super) struct Sweep<'a, B> {
     range: Option<Range>,
     horizon: Horizon,
     pages: Pages<'a, B>,
-    join: Join<ListedKey, Stack>,
+    join: Join<ListedKey, HeldKey>,
     place: Option<Place>,
     /// All keys up to here are judged.
     position: String,
@@ -104,7 +104,7 @@ impl<'a, B: Bucket> Sweep<'a, B> {
                 }
                 Step::NeedHeld => self.read_rows().await?,
                 Step::Pair(pair) => {
-                    self.judge(pair);
+                    self.judge(pair)?;
                     if self.unsaved.different.len() >= REPAIRS_MAX && self.save(false).await? == Hold::Lost {
                         return Ok(Hold::Lost);
                     }
@@ -143,8 +143,8 @@ impl<'a, B: Bucket> Sweep<'a, B> {
             .scan(&team.connection, &team.prefix, &pages.span, place.as_ref(), ROWS_MAX)
             .await
             .map_err(team.postgres("read the rows"))?;
-        for (key, stack) in held.stacks {
-            join.push_held(key, stack)
+        for (key, held) in held.keys {
+            join.push_held(key, held)
                 .map_err(|unsorted| Trouble::Unsorted("the catalog".to_owned(), unsorted))?;
         }
         if held.next.is_none() {
@@ -154,7 +154,7 @@ impl<'a, B: Bucket> Sweep<'a, B> {
         Ok(())
     }
 
-    fn judge(&mut self, pair: Pair<ListedKey, Stack>) {
+    fn judge(&mut self, pair: Pair<ListedKey, HeldKey>) -> Result<(), Trouble> {
         let unsaved = &mut self.unsaved;
         self.position.clone_from(&pair.key);
         if let Some(listed) = pair.listed.as_ref().filter(|listed| !listed.entries.is_empty()) {
@@ -162,7 +162,9 @@ impl<'a, B: Bucket> Sweep<'a, B> {
             unsaved.counts.versions += i64::try_from(listed.entries.len()).unwrap_or(i64::MAX);
         }
         let absence = self.join.next_listed().map(|next| next.opened).or(self.pages.window);
-        unsaved.different.extend(difference(pair, absence, &self.horizon));
+        let difference = difference(pair, absence, &self.horizon);
+        unsaved.different.extend(difference.map_err(self.team.postgres("read the rows"))?);
+        Ok(())
     }
 
     /// Repairs what differs and notes how far we are, in one transaction; gives a part of the range
@@ -194,6 +196,7 @@ impl<'a, B: Bucket> Sweep<'a, B> {
             window_to: window.to,
             is_done,
             cut,
+            is_asked: team.is_hungry(),
         };
         let saved = team.save(range, &unsaved.different, &progress).await?;
         let Some(saved) = saved else { return Ok(Hold::Lost) };
@@ -212,17 +215,23 @@ impl<'a, B: Bucket> Sweep<'a, B> {
 
 /// What the listing shows of a key, where the catalog would have to change for it. `absence` is
 /// the window in which a key that is not listed was not there.
-fn difference(pair: Pair<ListedKey, Stack>, absence: Option<Window>, horizon: &Horizon) -> Option<Sighting> {
-    let (listed, window) = match pair.listed {
-        Some(listed) => (listed.entries, listed.window),
-        None => (Vec::new(), absence?),
+fn difference(
+    pair: Pair<ListedKey, HeldKey>,
+    absence: Option<Window>,
+    horizon: &Horizon,
+) -> Result<Option<Sighting>, sqlx::Error> {
+    let (listed, window) = match (pair.listed, absence) {
+        (Some(listed), _) => (listed.entries, listed.window),
+        (None, Some(absence)) => (Vec::new(), absence),
+        (None, None) => return Ok(None),
     };
     let held = pair.held.unwrap_or_default();
-    if held.is_as_listed(&listed) {
-        return None;
+    if held.is_as_listed(&listed)? {
+        return Ok(None);
     }
+    let held = held.stack()?;
     let mut right = held.clone();
     let observation = right.observe(&listed, window, Glance::Run, horizon);
     let is_different = right != held || observation.doubt.is_some();
-    is_different.then_some(Sighting { key: pair.key, listed, window })
+    Ok(is_different.then_some(Sighting { key: pair.key, listed, window }))
 }

@@ -57,7 +57,7 @@ async fn read(catalog: &Catalog, connection: &Connection, pool: &PgPool) -> Stat
     let held = catalog.scan(connection, "", &Span::all(), None, 1_000).await.unwrap();
     let doubts: Vec<String> =
         sqlx::query_scalar("select key from catalog.rechecks").fetch_all(pool).await.unwrap();
-    (held.stacks.into_iter().collect(), doubts.into_iter().collect())
+    (held.stacks().unwrap().into_iter().collect(), doubts.into_iter().collect())
 }
 
 async fn apply(catalog: &Catalog, connection: &Connection, batch: &Batch) {

@@ -39,7 +39,7 @@ async fn a_slot_comes_back_as_it_was_written(pool: PgPool) {
     assert_eq!(rehearsed.drift, [("k".to_owned(), VersionId::null(), Drift::Stale)]);
     repair(&catalog, &connection, &sightings).await;
     let held = catalog.scan(&connection, "", &Span::all(), None, 10).await.unwrap();
-    let [(key, stack)] = &held.stacks[..] else { panic!("one key: {held:?}") };
+    let [(key, stack)] = &held.stacks().unwrap()[..] else { panic!("one key: {held:?}") };
     let (version, slot) = stack.slots().next().unwrap();
     assert_eq!((key.as_str(), version), ("k", &VersionId::null()));
     assert_eq!(slot.state, State::Object(content("e2")));

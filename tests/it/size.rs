@@ -7,9 +7,9 @@ use sqlx::PgPool;
 use stocktake::aws;
 use stocktake::bucket::listing;
 use stocktake::bucket::s3::Bucket;
-use stocktake::catalog::{Effect, MIGRATOR};
+use stocktake::catalog::{Catalog, Effect, MIGRATOR, Sighting};
 use stocktake::clock;
-use stocktake::model::State;
+use stocktake::model::{Span, State};
 use stocktake::reconcile::{Settings, run};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::store::page::{Request, write};
 use crate::store::synthetic::{HUGE, HUGE_ONE};
 use crate::store::{REGION, Synthetic, Weather, serve};
-use crate::support::{connected, rows};
+use crate::support::{connected, connection, eventually, rows, window};
 
 const SEED: u64 = 7;
 
@@ -142,4 +142,35 @@ async fn what_a_bucket_of_many_pages_holds_is_in_the_catalog(pool: PgPool) {
         sqlx::query_as("select key, kind from catalog.drift").fetch_all(&pool).await.unwrap();
     assert_eq!(drift, [(key, "stale".to_owned())]);
     server.abort();
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_table_without_statistics_is_read_by_its_index(pool: PgPool) {
+    let catalog = Catalog::new((*pool.connect_options()).clone(), 4, Duration::from_secs(10));
+    let connection = connection("");
+    catalog.connect(&connection, clock::now()).await.unwrap();
+    // As many as fit before anybody comes to analyze them.
+    sqlx::query(
+        "insert into catalog.slots (first_seen_at, changed_at, is_present, is_latest, is_delete_marker, is_exact,
+                                    bucket, key, version_id)
+         select now(), now(), true, true, false, false, 'genomics', 'key ' || number, 'null'
+         from generate_series(1, 50000) as number",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let held = catalog.scan(&connection, "key 2", &Span::all(), None, 500).await.unwrap();
+    assert_eq!(held.keys.len(), 499);
+    let sighting = |key: &str| Sighting { key: key.to_owned(), listed: Vec::new(), window: window(0, 1) };
+    let sightings: Vec<Sighting> = held.keys.iter().map(|(key, _)| sighting(key)).collect();
+    catalog.rehearse(&connection, &sightings, clock::now()).await.unwrap();
+    // Its backends tell what they did when they end.
+    catalog.close().await;
+    let scans = "select seq_tup_read, idx_tup_fetch from pg_stat_user_tables where relname = 'slots_1'";
+    let (whole, by_index) = eventually("statistics", async || {
+        let scans: (i64, i64) = sqlx::query_as(scans).fetch_one(&pool).await.unwrap();
+        (scans.1 > 0).then_some(scans)
+    })
+    .await;
+    assert_eq!(whole, 0, "rows read in passing, beside {by_index} by index");
 }
