@@ -21,6 +21,7 @@ pub mod notification;
 pub mod queue;
 pub mod recheck;
 pub mod reconcile;
+mod screen;
 pub mod setup;
 pub mod telemetry;
 mod watch;

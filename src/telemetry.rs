@@ -8,13 +8,14 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::{Log, LogFormat};
+use crate::screen::Screen;
 
 /// Starts the log of this process; to be called once, before anything is worth logging.
 pub fn start(log: &Log) -> anyhow::Result<()> {
     // https://no-color.org: any value but an empty one.
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colours = io::stderr().is_terminal() && !plain;
-    tracing::subscriber::set_global_default(subscriber(log, colours, io::stderr)?).context("start the log")
+    tracing::subscriber::set_global_default(subscriber(log, colours, || Screen)?).context("start the log")
 }
 
 fn subscriber<W>(log: &Log, colours: bool, writer: W) -> anyhow::Result<Box<dyn Subscriber + Send + Sync>>

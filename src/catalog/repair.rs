@@ -12,7 +12,7 @@ use super::journal::{Cause, Journal};
 use super::ranges::{advance, note_withheld};
 use super::rechecks::{Ask, Recheck, ask, strike};
 use super::retry::retry;
-use super::rows::{Stacks, date, load};
+use super::rows::{date, load};
 use super::withheld::withhold;
 use super::write::write;
 use super::{Catalog, Connection, Progress, Range, Run};
@@ -49,7 +49,33 @@ impl Repaired {
     }
 }
 
-/// What becomes of observations that would remove a present version.
+/// What a rehearsal would have changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rehearsed {
+    /// As the ledger would have it.
+    pub repaired: Repaired,
+    /// The same in full, one for each entry of `repaired.drift`.
+    pub changes: Vec<Difference>,
+    /// How many present versions would have been removed, at once or by rechecks.
+    pub removals: usize,
+}
+
+/// A difference between the catalog and the bucket, as the ledger has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The key.
+    pub key: String,
+    /// Which version of it.
+    pub version: VersionId,
+    /// What is wrong.
+    pub kind: Drift,
+    /// What the catalog says of it, as JSON; null if nothing.
+    pub before: Value,
+    /// What it should say.
+    pub after: Value,
+}
+
+/// What becomes of observations by which a present version would go, at once or after a recheck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Removals {
     /// They are applied like all others.
@@ -67,6 +93,9 @@ pub(super) struct Seen<'a> {
     withheld: Vec<(&'a Sighting, usize)>,
     /// How many changes were entered in the journal.
     pub(super) changes: usize,
+    differences: Vec<Difference>,
+    /// How many present versions go, or will if a recheck finds the same.
+    removals: usize,
 }
 
 /// What came of saving progress.
@@ -144,16 +173,16 @@ impl Catalog {
         connection: &Connection,
         sightings: &[Sighting],
         now: OffsetDateTime,
-    ) -> Result<Repaired, sqlx::Error> {
+    ) -> Result<Rehearsed, sqlx::Error> {
         let _share = self.share().await;
         retry("rehearse", || async {
             let mut transaction = self.pool.begin().await?;
             let horizon = hold(&mut transaction, connection, Hold::Shared).await?;
             let (cause, removals) = (Cause::Reconcile, Removals::Apply);
             let seen = observe(&mut transaction, connection, &horizon, None, sightings, cause, removals, now);
-            let repaired = seen.await?.repaired;
+            let Seen { repaired, differences: changes, removals, .. } = seen.await?;
             transaction.rollback().await?;
-            Ok(repaired)
+            Ok(Rehearsed { repaired, changes, removals })
         })
         .await
     }
@@ -202,7 +231,7 @@ pub(super) async fn observe<'a>(
     run_id: Option<i64>,
     sightings: &'a [Sighting],
     cause: Cause,
-    removals: Removals,
+    going: Removals,
     now: OffsetDateTime,
 ) -> Result<Seen<'a>, sqlx::Error> {
     let mut keys: Vec<&str> = sightings.iter().map(|sighting| sighting.key.as_str()).collect();
@@ -210,7 +239,7 @@ pub(super) async fn observe<'a>(
     let glance = cause.glance();
     let before = load(transaction, &connection.bucket, &keys).await?;
     let mut after = before.clone();
-    let Seen { mut repaired, mut asks, mut withheld, .. } = Seen::default();
+    let Seen { mut repaired, mut asks, mut withheld, mut removals, .. } = Seen::default();
     // What the first run of a new connection finds is no drift and no change: nothing was promised before
     // it, and it was there when the bucket was connected.
     let is_first = run_id.is_some() && glance == Glance::Run && horizon.watermark.is_none();
@@ -218,12 +247,12 @@ pub(super) async fn observe<'a>(
         let stack = after.entry(sighting.key.clone()).or_default();
         let held = stack.clone();
         let observation = stack.observe(&sighting.listed, sighting.window, glance, horizon);
-        let removed = stack.removed_since(&held);
-        if removed > 0 && removals == Removals::Withhold {
+        if observation.gone > 0 && going == Removals::Withhold {
             *stack = held;
-            withheld.push((sighting, removed));
+            withheld.push((sighting, observation.gone));
             continue;
         }
+        removals += observation.gone;
         repaired.doubts += usize::from(observation.doubt.is_some());
         asks.extend(observation.doubt.map(|reason| Ask { key: sighting.key.clone(), reason, run_id }));
         if is_first {
@@ -238,10 +267,18 @@ pub(super) async fn observe<'a>(
     let mut journal = Journal::new(connection.terms.is_journaled && !is_first);
     journal.compare(&before, &after);
     let changes = journal.write(transaction, &connection.bucket, cause).await?;
+    let change = |(key, version, kind): &(String, VersionId, Drift)| Difference {
+        key: key.clone(),
+        version: version.clone(),
+        kind: *kind,
+        before: describe(before.get(key), version),
+        after: describe(after.get(key), version),
+    };
+    let differences: Vec<Difference> = repaired.drift.iter().map(change).collect();
     if let Some(run_id) = run_id.filter(|_| !repaired.drift.is_empty() || repaired.doubts > 0) {
-        enter(transaction, connection, run_id, &repaired, &before, &after, now).await?;
+        enter(transaction, connection, run_id, &repaired, &differences, now).await?;
     }
-    Ok(Seen { repaired, asks, withheld, changes })
+    Ok(Seen { repaired, asks, withheld, changes, differences, removals })
 }
 
 /// Enters drift in the ledger and counts it in its run.
@@ -250,8 +287,7 @@ async fn enter(
     connection: &Connection,
     run_id: i64,
     repaired: &Repaired,
-    before: &Stacks,
-    after: &Stacks,
+    changes: &[Difference],
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let counts = repaired.counts();
@@ -269,14 +305,11 @@ async fn enter(
     .bind(i64::try_from(repaired.doubts).unwrap_or(i64::MAX))
     .execute(&mut *transaction)
     .await?;
-    let detail = |key: &str, version: &VersionId| {
-        json!({ "before": describe(before.get(key), version), "after": describe(after.get(key), version) })
-            .to_string()
-    };
-    let keys: Vec<&str> = repaired.drift.iter().map(|(key, _, _)| key.as_str()).collect();
-    let versions: Vec<&str> = repaired.drift.iter().map(|(_, version, _)| version.as_str()).collect();
-    let kinds: Vec<&str> = repaired.drift.iter().map(|(_, _, kind)| kind.as_str()).collect();
-    let details: Vec<String> = repaired.drift.iter().map(|(key, version, _)| detail(key, version)).collect();
+    let detail = |change: &Difference| json!({ "before": change.before, "after": change.after }).to_string();
+    let keys: Vec<&str> = changes.iter().map(|change| change.key.as_str()).collect();
+    let versions: Vec<&str> = changes.iter().map(|change| change.version.as_str()).collect();
+    let kinds: Vec<&str> = changes.iter().map(|change| change.kind.as_str()).collect();
+    let details: Vec<String> = changes.iter().map(detail).collect();
     sqlx::query(
         "insert into catalog.drift (run_id, bucket, found_at, key, version_id, kind, detail)
          select $1, $2, $3, new.key, new.version_id, new.kind, new.detail::jsonb

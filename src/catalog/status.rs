@@ -63,6 +63,8 @@ pub struct RunStatus {
     pub drift: Option<i64>,
     /// What stopped it.
     pub error: Option<String>,
+    /// How many removals were too many, if it was the guard that stopped it.
+    pub withheld: Option<i64>,
 }
 
 /// Something that is wrong.
@@ -119,7 +121,7 @@ impl Catalog {
              from catalog.buckets
              left join lateral (
                  select run_id, status, started_at, finished_at, keys_listed,
-                        missing + stale + ghost + latest as drift, error
+                        missing + stale + ghost + latest as drift, error, withheld
                  from catalog.reconciliations
                  where reconciliations.bucket = buckets.bucket and reconciliations.prefix = buckets.prefix
                  order by run_id desc limit 1

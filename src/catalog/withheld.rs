@@ -117,8 +117,7 @@ impl Catalog {
         .await
     }
 
-    /// How many versions too many a run would remove, and which, in words. Rows are counted only once
-    /// that matters, and no further than it does.
+    /// How many versions too many a run would remove, and which, in words.
     async fn excess(
         &self,
         connection: &Connection,
@@ -131,6 +130,35 @@ impl Catalog {
         .bind(run.run_id)
         .fetch_one(&self.pool)
         .await?;
+        let Some(rows) = self.too_many(connection, &run.prefix, removals, percent).await? else {
+            return Ok(None);
+        };
+        let (first, last): (Option<String>, Option<String>) =
+            sqlx::query_as("select min(key), max(key) from catalog.withheld where run_id = $1")
+                .bind(run.run_id)
+                .fetch_one(&self.pool)
+                .await?;
+        let why = format!(
+            "{removals} of the {rows} versions in the catalog are not in the listing, the first of key {:?}, the \
+             last of key {:?}; that is more than the {percent} % of reconcile.max_removals, so nothing was removed",
+            first.unwrap_or_default(),
+            last.unwrap_or_default(),
+        );
+        Ok(Some((removals, why)))
+    }
+
+    /// Whether so many removals below `prefix` are too many for the guard; if so, of how many present versions.
+    /// Rows are counted only once that matters, and no further than it does.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn too_many(
+        &self,
+        connection: &Connection,
+        prefix: &str,
+        removals: i64,
+        percent: u8,
+    ) -> Result<Option<i64>, sqlx::Error> {
         if removals <= REMOVALS_MIN {
             return Ok(None);
         }
@@ -144,26 +172,12 @@ impl Catalog {
                  limit $4) as counted",
         )
         .bind(&connection.bucket)
-        .bind(&run.prefix)
-        .bind(after_prefix(&run.prefix))
+        .bind(prefix)
+        .bind(after_prefix(prefix))
         .bind(enough)
         .fetch_one(&self.pool)
         .await?;
-        if rows >= enough {
-            return Ok(None);
-        }
-        let (first, last): (Option<String>, Option<String>) =
-            sqlx::query_as("select min(key), max(key) from catalog.withheld where run_id = $1")
-                .bind(run.run_id)
-                .fetch_one(&self.pool)
-                .await?;
-        let why = format!(
-            "{removals} of the {rows} versions in the catalog are not in the listing, the first of key {:?}, the \
-             last of key {:?}; that is more than the {percent} % of reconcile.max_removals, so nothing was removed",
-            first.unwrap_or_default(),
-            last.unwrap_or_default(),
-        );
-        Ok(Some((removals, why)))
+        Ok((rows < enough).then_some(rows))
     }
 
     /// Applies some of the removals of a run that may be applied, or that somebody changed since. None

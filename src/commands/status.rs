@@ -9,6 +9,8 @@ use super::{catalog, print};
 use crate::catalog::{BucketStatus, RunStatus, Status};
 use crate::cli::{Exit, Format};
 use crate::config::Config;
+use crate::health::Subject;
+use crate::reconcile::guard_remedy;
 
 pub(super) async fn status(config: &Config, format: Format) -> anyhow::Result<Exit> {
     let status = catalog(config).await?.status().await;
@@ -39,6 +41,13 @@ fn describe(status: &Status) -> String {
         ];
         text.push(table(&head, status.buckets.iter().map(row)));
     }
+    for bucket in status.buckets.iter().filter(|bucket| !is_problem(status, bucket)) {
+        let Some(error) = &bucket.run.error else { continue };
+        text.push(format!("\nthe last run of {}: {}", place(bucket), printable(error)));
+        if bucket.run.withheld > Some(0) {
+            text.push(format!("  {}", printable(&guard_remedy(&bucket.bucket, &bucket.prefix))));
+        }
+    }
     for problem in &status.problems {
         let since = moment(Some(problem.since));
         text.push(format!(
@@ -57,11 +66,7 @@ fn describe(status: &Status) -> String {
 fn row(bucket: &BucketStatus) -> [String; 8] {
     let unknown = || "?".to_owned();
     [
-        if bucket.prefix.is_empty() {
-            bucket.bucket.clone()
-        } else {
-            format!("{}/{}", bucket.bucket, bucket.prefix)
-        },
+        place(bucket),
         bucket.region.clone().unwrap_or_else(unknown),
         bucket.versioning.clone().unwrap_or_else(unknown),
         moment(bucket.complete_through),
@@ -72,11 +77,21 @@ fn row(bucket: &BucketStatus) -> [String; 8] {
     ]
 }
 
+/// Whether a daemon says of the bucket itself what is wrong, and so what stopped its last run.
+fn is_problem(status: &Status, bucket: &BucketStatus) -> bool {
+    let subject = Subject::Bucket { name: bucket.bucket.clone(), prefix: bucket.prefix.clone() }.to_string();
+    status.problems.iter().any(|problem| problem.subject == subject)
+}
+
+fn place(bucket: &BucketStatus) -> String {
+    let slash = if bucket.prefix.is_empty() { "" } else { "/" };
+    format!("{}{slash}{}", bucket.bucket, bucket.prefix)
+}
+
 fn run(run: &RunStatus) -> String {
     let Some(status) = &run.status else { return "none yet".to_owned() };
     let (keys, drift) = (run.keys_listed.unwrap_or_default(), run.drift.unwrap_or_default());
-    let error = run.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-    format!("{status}, {keys} keys, drift {drift}{error}")
+    format!("{status}, {keys} keys, drift {drift}")
 }
 
 /// To the second, in UTC.

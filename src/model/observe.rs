@@ -63,6 +63,9 @@ pub struct Observation {
     pub drift: Vec<(VersionId, Drift)>,
     /// Why the key must be listed again, if it must.
     pub doubt: Option<Doubt>,
+    /// How many versions held to be there the listing does not show, and no event from about then accounts
+    /// for: they are removed now, or by the listing that the doubt asks for.
+    pub gone: usize,
 }
 
 /// What an observation says to one slot.
@@ -94,8 +97,13 @@ impl Stack {
                 Finding::Confirmed => {}
                 Finding::Reclassed => is_changed = true,
                 Finding::Newer => is_newer_known = true,
-                Finding::Doubt => observation.doubt = Some(Doubt::ListingOverlaps),
+                Finding::Doubt => {
+                    observation.doubt = Some(Doubt::ListingOverlaps);
+                    observation.gone +=
+                        usize::from(entry.is_none() && !self.is_told_of(&version, window, horizon));
+                }
                 Finding::Wrong => {
+                    observation.gone += usize::from(entry.is_none());
                     let drift = self.correct(&version, entry, window, horizon);
                     observation.drift.push((version, drift));
                 }
@@ -154,6 +162,12 @@ impl Stack {
             (None, Some(slot)) if !is_null && !slot.is_present() => Finding::Newer,
             (None, _) => Finding::Doubt,
         }
+    }
+
+    /// Whether an event from about then, or later, speaks for what is held of a version.
+    fn is_told_of(&self, version: &VersionId, window: Window, horizon: &Horizon) -> bool {
+        let told = self.slots.get(version).and_then(|slot| slot.event_time);
+        told.is_some_and(|time| !Window::around(time, horizon.margin).is_before(window))
     }
 
     fn correct(

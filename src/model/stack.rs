@@ -44,12 +44,6 @@ impl Stack {
         self.latest.as_ref()
     }
 
-    /// How many versions `before`, an earlier state of the same stack, had present that are not any more.
-    pub fn removed_since(&self, before: &Self) -> usize {
-        let is_gone = |version| !self.slots.get(version).is_some_and(Slot::is_present);
-        before.slots.iter().filter(|(version, slot)| slot.is_present() && is_gone(version)).count()
-    }
-
     /// The rows in which `self` differs from `before`, an earlier state of the same stack.
     /// Slots are never dropped from a stack, so there is nothing to delete.
     pub fn writes_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = Write<'a>> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Bucket;
-use crate::catalog::{Catalog, Cause, Connection, Counts, Effect, Ending, Repaired, Run};
+use crate::catalog::{Catalog, Cause, Connection, Counts, Ending, Repaired, Run};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::metrics;
@@ -15,15 +15,17 @@ use crate::model::{Drift, Span, partition, quantiles};
 
 mod look;
 mod pages;
+mod rehearsal;
 mod reports;
 mod schedule;
 mod sweep;
 mod team;
 mod trouble;
 
+pub use rehearsal::{CHANGES_MAX, Found, Rehearsal};
 pub use schedule::{Keeper, Schedule};
-use team::Team;
-pub use trouble::Trouble;
+use team::{Task, Team};
+pub use trouble::{Trouble, guard_remedy};
 
 /// How many parts a run begins with for each range in flight, so that a short one ends nothing.
 const PARTS_A_RANGE: usize = 4;
@@ -36,8 +38,6 @@ const REMOVALS_POLL: Duration = Duration::from_millis(200);
 /// How a run goes about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Whether it repairs, or only tells what it would.
-    pub effect: Effect,
     /// How many ranges of the run this process has in flight.
     pub concurrency: usize,
     /// How many percent of the catalog's versions it may remove.
@@ -48,7 +48,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { effect: Effect::Keep, concurrency: 16, max_removals: 20, allow_removals: false }
+        Self { concurrency: 16, max_removals: 20, allow_removals: false }
     }
 }
 
@@ -84,8 +84,7 @@ pub async fn run<B: Bucket>(
 }
 
 /// Lists everything of `connection` below `prefix` (its own, or a longer one) and puts the catalog
-/// right; a rehearsal only tells what it would have done. A run over all of the connection makes
-/// its window the watermark.
+/// right. A run over all of the connection makes its window the watermark.
 ///
 /// If such a run is under way, here or elsewhere or given up by a process that died, this joins it,
 /// and the summary is of all of it. Without a cause it does nothing else. Told to stop, it leaves the run as it is, for the next to go on.
@@ -106,22 +105,15 @@ pub async fn run_because<B: Bucket>(
     clock: Clock,
     shutdown: &CancellationToken,
 ) -> Result<Summary, Trouble> {
-    let max_removals = settings.max_removals;
-    let team =
-        |run| Arc::new(Team::new(bucket, catalog, connection, prefix, run, max_removals, clock, shutdown));
-    let concurrency = settings.concurrency;
-    if settings.effect == Effect::Rehearse {
-        let spans = spans(catalog, connection, prefix, concurrency).await?;
-        let swept = team(None).rehearse(spans, concurrency).await?;
-        let (counts, drift, doubts) = (swept.counts, swept.drift, swept.doubts);
-        return Ok(Summary { run_id: None, counts, drift, doubts, purged: 0 });
-    }
+    let (max_removals, concurrency) = (settings.max_removals, settings.concurrency);
     let run = join_or_start(cause, &**bucket, catalog, connection, prefix, concurrency, clock).await?;
     if settings.allow_removals {
         let allowed = catalog.allow_removals(&run).await;
         allowed.map_err(postgres(connection, "allow removals"))?;
     }
-    let listed = team(Some(run.clone())).list(concurrency).await;
+    let task = Task::Run { run: run.clone(), max_removals };
+    let team = Team::new(bucket, catalog, connection, prefix, task, clock, shutdown);
+    let listed = Arc::new(team).list(concurrency).await;
     if let Some(trouble) = listed.as_ref().err().filter(|trouble| trouble.is_final()) {
         let (ending, why) = (Ending::Failed, chain(trouble));
         let ended = catalog.end_run(&connection.bucket, &run, ending, &why, None, clock()).await;
@@ -133,8 +125,30 @@ pub async fn run_because<B: Bucket>(
     finish(catalog, connection, &run, max_removals, clock, shutdown).await
 }
 
-/// Ends a run as stopped that this process leaves unfinished, unless another is at work on it. Without
-/// this the run is gone on with, by any daemon that keeps the bucket.
+/// Lists like [`run`], and adds to `rehearsal` what a run would change, with so many parts in flight at
+/// once. Changes nothing.
+///
+/// # Errors
+/// See [`Trouble`].
+#[expect(clippy::too_many_arguments, reason = "each is one of the things it takes, and none belong together")]
+pub async fn rehearse<B: Bucket>(
+    bucket: &Arc<B>,
+    catalog: &Catalog,
+    connection: &Connection,
+    prefix: &str,
+    concurrency: usize,
+    rehearsal: &Arc<Rehearsal>,
+    clock: Clock,
+    shutdown: &CancellationToken,
+) -> Result<(), Trouble> {
+    let spans = spans(catalog, connection, prefix, concurrency).await?;
+    let task = Task::Rehearsal(Arc::clone(rehearsal));
+    let team = Team::new(bucket, catalog, connection, prefix, task, clock, shutdown);
+    Arc::new(team).rehearse(spans, concurrency).await
+}
+
+/// Ends a run as stopped that this process leaves unfinished, unless another is at work on it: whether it
+/// was ended. Without this the run is gone on with, by any daemon that keeps the bucket.
 ///
 /// # Errors
 /// When Postgres is away or refuses.
@@ -144,10 +158,10 @@ pub async fn call_off(
     prefix: &str,
     why: &str,
     clock: Clock,
-) -> Result<(), sqlx::Error> {
-    let Some(run) = catalog.open_run(connection, prefix).await? else { return Ok(()) };
+) -> Result<bool, sqlx::Error> {
+    let Some(run) = catalog.open_run(connection, prefix).await? else { return Ok(true) };
     let idle = Some(Duration::ZERO);
-    catalog.end_run(&connection.bucket, &run, Ending::Stopped, why, idle, clock()).await.map(drop)
+    catalog.end_run(&connection.bucket, &run, Ending::Stopped, why, idle, clock()).await
 }
 
 async fn join_or_start<B: Bucket>(
@@ -233,10 +247,7 @@ async fn finish(
             ("running", ..) => {
                 shutdown.run_until_cancelled(tokio::time::sleep(REMOVALS_POLL)).await;
             }
-            (_, why, true) => {
-                let (is_whole, why) = (*prefix == connection.prefix, why.unwrap_or_default());
-                return Err(Trouble::guarded(bucket, prefix, is_whole, why));
-            }
+            (_, why, true) => return Err(Trouble::guarded(bucket, prefix, why.unwrap_or_default())),
             (status, why, false) => {
                 let why = why.map_or(status.to_owned(), |why| format!("{status}, {why}"));
                 return Err(Trouble::Ended { bucket: bucket.clone(), prefix: prefix.clone(), why });

@@ -29,7 +29,7 @@ impl<B: Bucket + Objects> Keeper<B> {
         let prefix = &connection.prefix;
         // It stays a problem until a run is complete, and until then what else differs is beside the point.
         if let Some(why) = catalog.guarded(connection).await.map_err(postgres("read the last run"))? {
-            return Err(Trouble::guarded(&connection.bucket, prefix, true, why));
+            return Err(Trouble::guarded(&connection.bucket, prefix, why));
         }
         let read = catalog.last_report(connection, prefix).await.map_err(postgres("read the last report"))?;
         if read.as_ref().is_some_and(|read| read.status == "stopped" && !read.is_outlisted) {

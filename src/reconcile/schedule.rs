@@ -132,7 +132,7 @@ impl<B: Bucket + Objects> Keeper<B> {
         let Some(reason) = reason else {
             // It stays a problem until a run is complete.
             let guarded = catalog.guarded(connection).await.map_err(postgres("read the last run"))?;
-            let told = |why| Trouble::guarded(&connection.bucket, &connection.prefix, true, why);
+            let told = |why| Trouble::guarded(&connection.bucket, &connection.prefix, why);
             return guarded.map_or(Ok(self.rest(last)), |why| Err(told(why)));
         };
         let Connection { bucket, prefix, .. } = &**connection;

@@ -1,14 +1,12 @@
 //! One pass over a range of keys, in constant memory: a merge join of pages and rows.
 
-use std::collections::BTreeMap;
-
 use super::Trouble;
 use super::pages::{Broken, ListedKey, Pages};
 use super::team::Team;
 use crate::bucket::Bucket;
 use crate::catalog::{Counts, HeldKey, Place, Progress, Range, Sighting};
 use crate::metrics;
-use crate::model::{Drift, Glance, Horizon, Join, Pair, Span, Step, Window, after_prefix, middle};
+use crate::model::{Glance, Horizon, Join, Pair, Span, Step, Window, after_prefix, middle};
 
 /// Rows read at a time.
 const ROWS_MAX: i64 = 2_000;
@@ -39,17 +37,6 @@ pub(super) struct Sweep<'a, B> {
     unsaved: Unsaved,
     /// Pages listed since the range was taken or cut. Without one, a cut could be for nothing.
     is_long: bool,
-    drift: BTreeMap<Drift, i64>,
-    doubts: usize,
-    counts: Counts,
-}
-
-/// What a rehearsal found in a span.
-#[derive(Default)]
-pub(super) struct Swept {
-    pub(super) drift: BTreeMap<Drift, i64>,
-    pub(super) doubts: usize,
-    pub(super) counts: Counts,
 }
 
 /// Whether to go on.
@@ -66,11 +53,9 @@ impl<'a, B: Bucket> Sweep<'a, B> {
         Self::new(team, Some(range), span).await?.go().await.map(drop)
     }
 
-    /// Goes through a span, and tells what it would repair.
-    pub(super) async fn rehearse(team: &'a Team<B>, span: Span) -> Result<Swept, Trouble> {
-        let mut sweep = Self::new(team, None, span).await?;
-        sweep.go().await?;
-        Ok(Swept { drift: sweep.drift, doubts: sweep.doubts, counts: sweep.counts })
+    /// Goes through a span, and notes what it would repair.
+    pub(super) async fn rehearse(team: &'a Team<B>, span: Span) -> Result<(), Trouble> {
+        Self::new(team, None, span).await?.go().await.map(drop)
     }
 
     async fn new(team: &'a Team<B>, range: Option<Range>, span: Span) -> Result<Self, Trouble> {
@@ -85,9 +70,6 @@ impl<'a, B: Bucket> Sweep<'a, B> {
             place: None,
             unsaved: Unsaved::default(),
             is_long: false,
-            drift: BTreeMap::new(),
-            doubts: 0,
-            counts: Counts::default(),
         })
     }
 
@@ -172,16 +154,8 @@ impl<'a, B: Bucket> Sweep<'a, B> {
     async fn save(&mut self, is_done: bool) -> Result<Hold, Trouble> {
         let unsaved = std::mem::take(&mut self.unsaved);
         let Self { team, range, pages, .. } = self;
-        self.counts.keys += unsaved.counts.keys;
-        self.counts.versions += unsaved.counts.versions;
-        let now = (team.clock)();
         let Some(range) = range else {
-            let repaired = team.catalog.rehearse(&team.connection, &unsaved.different, now).await;
-            let repaired = repaired.map_err(team.postgres("rehearse a repair"))?;
-            for (kind, count) in repaired.counts() {
-                *self.drift.entry(kind).or_default() += count;
-            }
-            self.doubts += repaired.doubts;
+            team.rehearse_repairs(&unsaved.different, unsaved.counts).await?;
             return Ok(Hold::Ours);
         };
         let end = || pages.span.to.clone().or_else(|| after_prefix(&team.prefix));

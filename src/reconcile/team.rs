@@ -10,10 +10,12 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::sweep::{Sweep, Swept};
-use super::{Trouble, count};
+use super::sweep::Sweep;
+use super::{Rehearsal, Trouble, count};
 use crate::bucket::Bucket;
-use crate::catalog::{Catalog, Connection, LEASE, Progress, REMOVALS_MIN, Range, Run, Saved, Sighting};
+use crate::catalog::{
+    Catalog, Connection, Counts, LEASE, Progress, REMOVALS_MIN, Range, Run, Saved, Sighting,
+};
 use crate::clock::Clock;
 use crate::model::Span;
 
@@ -21,6 +23,14 @@ use crate::model::Span;
 const RENEW_EVERY: Duration = Duration::from_secs(LEASE.as_secs() / 3);
 /// How often somebody without a range looks for one that another process gave away.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// What they are at.
+pub(super) enum Task {
+    /// A run, with how many percent of the catalog's versions it may remove.
+    Run { run: Run, max_removals: u8 },
+    /// A rehearsal, and where what it finds is noted.
+    Rehearsal(Arc<Rehearsal>),
+}
 
 /// What all of them need.
 pub(super) struct Team<B> {
@@ -32,12 +42,9 @@ pub(super) struct Team<B> {
     pub(super) clock: Clock,
     /// Ends all of them: the process is told to, or one is in trouble.
     pub(super) stop: CancellationToken,
-    /// None in a rehearsal.
-    run: Option<Run>,
+    task: Task,
     /// The leases we hold.
     leases: Mutex<BTreeSet<i64>>,
-    /// How many percent of the catalog's versions the run may remove.
-    max_removals: u8,
     /// How many present versions were found gone here, and with how many to look at that.
     withheld: AtomicI64,
     guard_at: AtomicI64,
@@ -49,17 +56,12 @@ pub(super) struct Team<B> {
 }
 
 impl<B: Bucket> Team<B> {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is one of the things it takes, and none belong together"
-    )]
     pub(super) fn new(
         bucket: &Arc<B>,
         catalog: &Catalog,
         connection: &Connection,
         prefix: &str,
-        run: Option<Run>,
-        max_removals: u8,
+        task: Task,
         clock: Clock,
         shutdown: &CancellationToken,
     ) -> Self {
@@ -70,9 +72,8 @@ impl<B: Bucket> Team<B> {
             prefix: prefix.to_owned(),
             clock,
             stop: shutdown.child_token(),
-            run,
+            task,
             leases: Mutex::default(),
-            max_removals,
             withheld: AtomicI64::new(0),
             guard_at: AtomicI64::new(REMOVALS_MIN),
             hungry: AtomicUsize::new(0),
@@ -108,39 +109,36 @@ impl<B: Bucket> Team<B> {
             never = self.keep_leases() => never,
         };
         self.give_back().await;
-        listed.map(drop)
+        listed
     }
 
-    /// Goes through spans and tells what would be repaired.
+    /// Goes through spans, and notes what would be repaired.
     pub(super) async fn rehearse(
         self: Arc<Self>,
         spans: Vec<Span>,
         concurrency: usize,
-    ) -> Result<Swept, Trouble> {
+    ) -> Result<(), Trouble> {
         let mut workers = JoinSet::new();
         let spans = Arc::new(Mutex::new(spans));
         for _ in 0..concurrency {
             let (team, spans) = (Arc::clone(&self), Arc::clone(&spans));
             workers.spawn(async move {
-                let mut sum = Swept::default();
                 let next = || spans.lock().unwrap_or_else(PoisonError::into_inner).pop();
                 while let Some(span) = next() {
-                    sum.add(Sweep::rehearse(&team, span).await?);
+                    Sweep::rehearse(&team, span).await?;
                 }
-                Ok(sum)
+                Ok(())
             });
         }
-        let mut sum = Swept::default();
-        self.join(&mut workers).await?.into_iter().for_each(|swept| sum.add(swept));
-        Ok(sum)
+        self.join(&mut workers).await
     }
 
     /// Waits for all. The first trouble ends them all, and is told.
-    async fn join<T: 'static>(&self, workers: &mut JoinSet<Result<T, Trouble>>) -> Result<Vec<T>, Trouble> {
-        let (mut done, mut trouble) = (Vec::new(), None);
+    async fn join(&self, workers: &mut JoinSet<Result<(), Trouble>>) -> Result<(), Trouble> {
+        let mut trouble = None;
         while let Some(ended) = workers.join_next().await {
             match ended {
-                Ok(Ok(result)) => done.push(result),
+                Ok(Ok(())) => {}
                 Ok(Err(first)) => {
                     trouble.get_or_insert(first);
                     self.stop.cancel();
@@ -148,7 +146,7 @@ impl<B: Bucket> Team<B> {
                 Err(panic) => std::panic::resume_unwind(panic.into_panic()),
             }
         }
-        trouble.map_or(Ok(done), Err)
+        trouble.map_or(Ok(()), Err)
     }
 
     /// Saves what somebody found in a range of the run.
@@ -158,7 +156,7 @@ impl<B: Bucket> Team<B> {
         sightings: &[Sighting],
         progress: &Progress,
     ) -> Result<Option<Saved>, Trouble> {
-        let Some(run) = &self.run else { return Ok(None) };
+        let Task::Run { run, .. } = &self.task else { return Ok(None) };
         let saved = self
             .catalog
             .save(&self.connection, run, range, sightings, progress, (self.clock)())
@@ -172,19 +170,29 @@ impl<B: Bucket> Team<B> {
         Ok(saved)
     }
 
+    /// Notes what would be repaired.
+    pub(super) async fn rehearse_repairs(
+        &self,
+        sightings: &[Sighting],
+        counts: Counts,
+    ) -> Result<(), Trouble> {
+        let Task::Rehearsal(rehearsal) = &self.task else { return Ok(()) };
+        let rehearsed = self.catalog.rehearse(&self.connection, sightings, (self.clock)()).await;
+        rehearsal.add(counts, rehearsed.map_err(self.postgres("rehearse a repair"))?);
+        Ok(())
+    }
+
     /// Looks whether the run would remove too much, each time that twice as much was withheld here: if so
     /// it is stopped, and no range of it is left to be had or saved.
     async fn guard(&self) -> Result<(), Trouble> {
-        let Some(run) = &self.run else { return Ok(()) };
+        let Task::Run { run, max_removals } = &self.task else { return Ok(()) };
         let (withheld, next) = (self.withheld.load(Ordering::Relaxed), self.guard_at.load(Ordering::Relaxed));
         if withheld <= next {
             return Ok(());
         }
         self.guard_at.store(withheld.saturating_mul(2), Ordering::Relaxed);
-        let judged = self
-            .catalog
-            .judge_removals(&self.connection, run, self.max_removals, false, (self.clock)())
-            .await;
+        let judged =
+            self.catalog.judge_removals(&self.connection, run, *max_removals, false, (self.clock)()).await;
         judged.map_err(self.postgres("judge what to remove"))
     }
 
@@ -200,7 +208,7 @@ impl<B: Bucket> Team<B> {
 
     /// Takes a range, as soon as there is one. None when all are done, or the run is.
     async fn next_range(&self) -> Result<Option<Range>, Trouble> {
-        let Some(run) = &self.run else { return Ok(None) };
+        let Task::Run { run, .. } = &self.task else { return Ok(None) };
         let hungry = Hungry::new(&self.hungry);
         let _look = self.looks.lock().await;
         loop {
@@ -222,7 +230,7 @@ impl<B: Bucket> Team<B> {
     }
 
     async fn keep_leases<T>(&self) -> T {
-        let Some(run) = &self.run else { return pending().await };
+        let Task::Run { run, .. } = &self.task else { return pending().await };
         loop {
             tokio::time::sleep(RENEW_EVERY).await;
             let leases: Vec<i64> = self.leases().iter().copied().collect();
@@ -235,7 +243,10 @@ impl<B: Bucket> Team<B> {
 
     async fn give_back(&self) {
         let leases: Vec<i64> = self.leases().iter().copied().collect();
-        let Some(run) = self.run.as_ref().filter(|_| !leases.is_empty()) else { return };
+        let Task::Run { run, .. } = &self.task else { return };
+        if leases.is_empty() {
+            return;
+        }
         if let Err(error) = self.catalog.give_back_ranges(run, &leases).await {
             tracing::debug!(%error, run_id = run.run_id, "give ranges back");
         }
@@ -243,17 +254,6 @@ impl<B: Bucket> Team<B> {
 
     fn leases(&self) -> std::sync::MutexGuard<'_, BTreeSet<i64>> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Swept {
-    fn add(&mut self, other: Self) {
-        for (kind, count) in other.drift {
-            *self.drift.entry(kind).or_default() += count;
-        }
-        self.doubts += other.doubts;
-        self.counts.keys += other.counts.keys;
-        self.counts.versions += other.counts.versions;
     }
 }
 

@@ -87,12 +87,9 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// The guard stopped a run of `bucket` below `prefix`, which is longer than the connection's, or not.
-    pub(super) fn guarded(bucket: &str, prefix: &str, is_whole: bool, why: String) -> Self {
-        let part = if is_whole { String::new() } else { format!(" --prefix {prefix:?}") };
-        let remedy = format!(
-            "see that the bucket, its endpoint and its credentials are the right ones and list all there is; if those              objects are really gone, `stocktake reconcile --bucket {bucket}{part} --allow-removals` removes them"
-        );
+    /// The guard stopped a run of `bucket` below `prefix`.
+    pub(super) fn guarded(bucket: &str, prefix: &str, why: String) -> Self {
+        let remedy = guard_remedy(bucket, prefix);
         Self::Guarded { bucket: bucket.to_owned(), prefix: prefix.to_owned(), why, remedy }
     }
 
@@ -157,9 +154,33 @@ impl Trouble {
     }
 }
 
+/// What to look at when the guard stopped a run of `bucket` below `prefix`, and what lifts the guard, in
+/// commands that a shell can be given.
+pub fn guard_remedy(bucket: &str, prefix: &str) -> String {
+    let quoted = format!(" --prefix '{}'", prefix.replace('\'', r"'\''"));
+    let part = if prefix.is_empty() { "" } else { &quoted };
+    let command = format!("stocktake reconcile --bucket {bucket}{part}");
+    format!(
+        "see that the bucket, its prefix, endpoint and credentials are the right ones and may list all there is; \
+         `{command} --dry-run` shows what would be removed, and if that is really gone, \
+         `{command} --allow-removals` removes it"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_remedy_can_be_pasted_into_a_shell() {
+        let remedy = guard_remedy("genomics", "it's $5/");
+        assert!(
+            remedy.contains(r"`stocktake reconcile --bucket genomics --prefix 'it'\''s $5/' --dry-run`"),
+            "{remedy}"
+        );
+        assert!(!remedy.contains("  "), "{remedy}");
+        assert!(guard_remedy("b", "").contains("`stocktake reconcile --bucket b --allow-removals`"));
+    }
 
     #[test]
     fn the_same_trouble_again_is_no_news() {

@@ -36,7 +36,7 @@ async fn a_slot_comes_back_as_it_was_written(pool: PgPool) {
         window: window(30, 31),
     }];
     let rehearsed = catalog.rehearse(&connection, &sightings, NOW).await.unwrap();
-    assert_eq!(rehearsed.drift, [("k".to_owned(), VersionId::null(), Drift::Stale)]);
+    assert_eq!(rehearsed.repaired.drift, [("k".to_owned(), VersionId::null(), Drift::Stale)]);
     repair(&catalog, &connection, &sightings).await;
     let held = catalog.scan(&connection, "", &Span::all(), None, 10).await.unwrap();
     let [(key, stack)] = &held.stacks().unwrap()[..] else { panic!("one key: {held:?}") };
@@ -54,8 +54,10 @@ async fn a_rehearsal_changes_nothing(pool: PgPool) {
     let (catalog, connection) = connected(pool.clone()).await;
     let sightings =
         [Sighting { key: "k".to_owned(), listed: vec![listed("v1", "e1", 0, true)], window: window(0, 1) }];
-    let repaired = catalog.rehearse(&connection, &sightings, NOW).await.unwrap();
-    assert_eq!(repaired.drift.len(), 1);
+    let rehearsed = catalog.rehearse(&connection, &sightings, NOW).await.unwrap();
+    let [change] = &rehearsed.changes[..] else { panic!("one change: {rehearsed:?}") };
+    assert_eq!((change.key.as_str(), change.kind, rehearsed.removals), ("k", Drift::Missing, 0));
+    assert!(change.before.is_null() && change.after["etag"] == "e1", "{change:?}");
     assert!(versions(&pool, "k").await.is_empty());
 }
 

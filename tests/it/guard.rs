@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sqlx::PgPool;
-use stocktake::catalog::{Catalog, Connection, Effect, MIGRATOR, REMOVALS_MIN};
+use stocktake::catalog::{Catalog, Connection, MIGRATOR, REMOVALS_MIN};
 use stocktake::health::Health;
 use stocktake::ingest::Backlog;
 use stocktake::model::{Drift, Listed};
@@ -15,8 +15,7 @@ use crate::support::{
     NOW, Played, Store, at, connected, daily, eventually, listed, put, rows, runs, versions,
 };
 
-const GUARDED: Settings =
-    Settings { effect: Effect::Keep, concurrency: 2, max_removals: 20, allow_removals: false };
+const GUARDED: Settings = Settings { concurrency: 2, max_removals: 20, allow_removals: false };
 const LIFTED: Settings = Settings { allow_removals: true, ..GUARDED };
 const COUNT: usize = 6_000;
 
@@ -76,6 +75,22 @@ async fn too_many_removals_stop_a_run_before_any(pool: PgPool) {
     reconcile(&store, &catalog, &connection, &GUARDED).await.unwrap_err();
     reconcile(&store, &catalog, &connection, &LIFTED).await.unwrap();
     assert_eq!((count(&pool, PRESENT).await, count(&pool, LEFT).await), (0, 0));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_was_listed_a_moment_ago_is_guarded_too(pool: PgPool) {
+    let (catalog, connection) = connected(pool.clone()).await;
+    let names = names();
+    let store = Arc::new(Store::new(1_000, 0, &objects(&names)));
+    reconcile(&store, &catalog, &connection, &GUARDED).await.unwrap();
+    // So soon that the two listings overlap: each key would be asked for by itself, and be removed by that.
+    store.become_at(5, &[]);
+    let before = rows(&pool).await;
+    let trouble = reconcile(&store, &catalog, &connection, &GUARDED).await.unwrap_err();
+    assert!(matches!(trouble, Trouble::Guarded { .. }), "{trouble}");
+    assert_eq!((rows(&pool).await, count(&pool, "select count(*) from catalog.rechecks").await), (before, 0));
+    let summary = reconcile(&store, &catalog, &connection, &LIFTED).await.unwrap();
+    assert_eq!((summary.doubts, summary.drift.len()), (COUNT, 0));
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

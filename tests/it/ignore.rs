@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sqlx::PgPool;
-use stocktake::catalog::{Connection, Effect, MIGRATOR};
+use stocktake::catalog::{Connection, MIGRATOR};
 use stocktake::ignore::Ignore;
 use stocktake::model::{Doubt, Drift};
 use stocktake::recheck::recheck_one;
@@ -12,8 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{NOW, Store, connected, listed};
 
-const SETTINGS: Settings =
-    Settings { effect: Effect::Keep, concurrency: 1, max_removals: 20, allow_removals: false };
+const SETTINGS: Settings = Settings { concurrency: 1, max_removals: 20, allow_removals: false };
 
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_is_ignored_from_now_on_goes_with_the_next_run(pool: PgPool) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sqlx::PgPool;
-use stocktake::catalog::{Catalog, Cause, Connection, Effect, MIGRATOR, Sighting};
+use stocktake::catalog::{Catalog, Cause, Connection, MIGRATOR, Sighting};
 use stocktake::model::{Listed, partition};
 use stocktake::reconcile::{Settings, run};
 use tokio_util::sync::CancellationToken;
@@ -13,8 +13,7 @@ use crate::support::{
 };
 
 const MANY: Settings = Settings { concurrency: 4, ..IN_TURN };
-const IN_TURN: Settings =
-    Settings { effect: Effect::Keep, concurrency: 1, max_removals: 20, allow_removals: false };
+const IN_TURN: Settings = Settings { concurrency: 1, max_removals: 20, allow_removals: false };
 
 /// One version of each key, but for each seventh, which has more than a page of them.
 fn objects(keys: &[String]) -> Vec<(&str, Listed)> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use stocktake::catalog::{Catalog, Connection, Effect, MIGRATOR};
+use stocktake::catalog::{Catalog, Connection, MIGRATOR};
 use stocktake::health::Health;
 use stocktake::ingest::Backlog;
 use stocktake::model::{Doubt, Drift, Listed};
@@ -17,8 +17,7 @@ use crate::support::{
 };
 
 /// One range at a time: what a store does in what order is not left to chance.
-const IN_TURN: Settings =
-    Settings { effect: Effect::Keep, concurrency: 1, max_removals: 20, allow_removals: false };
+const IN_TURN: Settings = Settings { concurrency: 1, max_removals: 20, allow_removals: false };
 
 async fn reconcile(
     store: &Arc<Store>,

@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use stocktake::aws;
 use stocktake::bucket::listing;
 use stocktake::bucket::s3::Bucket;
-use stocktake::catalog::{Catalog, Effect, MIGRATOR, Sighting};
+use stocktake::catalog::{Catalog, MIGRATOR, Sighting};
 use stocktake::clock;
 use stocktake::model::{Span, State};
 use stocktake::reconcile::{Settings, run};
@@ -91,7 +91,7 @@ async fn what_a_bucket_of_many_pages_holds_is_in_the_catalog(pool: PgPool) {
     let access =
         aws::Access { region: Some(REGION.to_owned()), endpoint_url: Some(url), ..aws::Access::default() };
     let bucket = Arc::new(Bucket::new("genomics", aws::s3(&aws::sdk_config(&access).await)));
-    let settings = Settings { effect: Effect::Keep, concurrency: 8, ..Settings::default() };
+    let settings = Settings { concurrency: 8, ..Settings::default() };
     let shutdown = CancellationToken::new();
     let go = || run(&bucket, &catalog, &connection, "", &settings, clock::now, &shutdown);
     let first = go().await.unwrap();

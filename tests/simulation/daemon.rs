@@ -69,10 +69,7 @@ impl Daemon {
 
     /// Whether a listing of a key shows that a version is gone that is held to be there.
     pub(crate) fn removes(&self, key: Key, listed: &[Listed], window: Window) -> bool {
-        let held = self.stack(key);
-        let mut after = held.clone();
-        after.observe(listed, window, Glance::Run, &self.horizon());
-        after.removed_since(&held) > 0
+        self.stack(key).observe(listed, window, Glance::Run, &self.horizon()).gone > 0
     }
 
     /// Writes what a page of a run shows of one key.

@@ -10,11 +10,12 @@ fn agrees() -> Observation {
 }
 
 fn drifts(drift: Drift, version: &str) -> Observation {
-    Observation { drift: vec![(VersionId::parse(Some(version)), drift)], doubt: None }
+    let gone = usize::from(drift == Ghost);
+    Observation { drift: vec![(VersionId::parse(Some(version)), drift)], doubt: None, gone }
 }
 
 fn doubts(doubt: Doubt) -> Observation {
-    Observation { drift: Vec::new(), doubt: Some(doubt) }
+    Observation { drift: Vec::new(), doubt: Some(doubt), gone: 0 }
 }
 
 #[test]
@@ -50,6 +51,23 @@ fn a_listing_that_overlaps_an_event_is_a_doubt_where_they_differ() {
     assert_eq!(gone.observe([entry("x")], window(99, 102), Run), doubts(Doubt::ListingOverlaps));
     let there = nothing().heard(put("x").of("v").at(100));
     assert_eq!(there.observe([], window(99, 102), Run), doubts(Doubt::ListingOverlaps));
+}
+
+#[test]
+fn what_only_a_listing_told_of_and_the_next_one_does_not_show_counts_as_gone() {
+    let seen = nothing().observed([entry("y").of("w"), entry("x").of("v").noncurrent()], window(100, 103));
+    fn counted<const N: usize>(known: &Known, listed: [Listed; N]) -> (bool, usize) {
+        let found = known.observe(listed, window(104, 107), Run);
+        (found.doubt.is_some(), found.gone)
+    }
+    assert_eq!(counted(&seen, []), (true, 2));
+    assert_eq!(counted(&seen, [entry("y").of("w")]), (true, 1));
+    assert_eq!(counted(&seen, [entry("y").of("w"), entry("x").of("v").noncurrent()]), (false, 0));
+    // Of what is written just now a listing may well know nothing yet.
+    let told = seen.clone().heard(put("z").of("u").at(104));
+    assert_eq!(counted(&told, []), (true, 2));
+    let old = nothing().heard(put("x").of("v").at(90)).observed([entry("x").of("v")], window(100, 103));
+    assert_eq!(counted(&old, []), (false, 1));
 }
 
 #[test]

@@ -1,0 +1,170 @@
+//! What runs and rehearsals came to, as a table or as JSON.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{Done, Outcome};
+use crate::catalog::{Counts, Difference};
+use crate::chain::chain;
+use crate::commands::table::{printable, table};
+use crate::model::Drift;
+use crate::reconcile::Found;
+
+/// The kinds of drift, in the order they are told.
+const KINDS: [Drift; 4] = [Drift::Missing, Drift::Stale, Drift::Ghost, Drift::Latest];
+
+pub(super) fn as_json(done: &[Done], is_rehearsal: bool) -> String {
+    let lines = done.iter().map(|Done { bucket, prefix, result }| {
+        let mut line = json!({ "bucket": bucket, "prefix": prefix, "dry_run": is_rehearsal });
+        match result {
+            Err(error) => line["error"] = chain(error.as_ref()).into(),
+            Ok(outcome) => {
+                line["run_id"] = outcome.run_id().into();
+                let (counts, drift, doubts) = outcome.figures();
+                line["keys_listed"] = counts.keys.into();
+                line["versions_listed"] = counts.versions.into();
+                line["doubts"] = doubts.into();
+                for kind in KINDS {
+                    line[kind.as_str()] = drift.get(&kind).copied().unwrap_or_default().into();
+                }
+            }
+        }
+        match result {
+            Ok(Outcome::Run(summary)) => line["tombstones_purged"] = summary.purged.into(),
+            Ok(Outcome::Rehearsal(found, excess)) => {
+                line["removals"] = found.removals.into();
+                line["is_stopped_by_guard"] = excess.is_some().into();
+                line["changes"] = found.changes().map(change_as_json).collect();
+                line["changes_left_out"] = found.changes_left_out().into();
+            }
+            Err(_) => {}
+        }
+        line.to_string()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn change_as_json(change: &Difference) -> Value {
+    json!({
+        "key": change.key,
+        "version_id": change.version.as_str(),
+        "kind": change.kind.as_str(),
+        "before": change.before,
+        "after": change.after,
+    })
+}
+
+pub(super) fn as_text(done: &[Done], is_rehearsal: bool) -> String {
+    let mut text = Vec::new();
+    for done in done {
+        if let Ok(Outcome::Rehearsal(found, _)) = &done.result {
+            text.extend(changes(&done.bucket, found));
+        }
+    }
+    let head = ["bucket", "prefix", "keys", "versions", "missing", "stale", "ghost", "latest", "doubts"];
+    let rows: Vec<Vec<String>> = done.iter().filter_map(row).collect();
+    if !rows.is_empty() {
+        text.push(table(&head, rows));
+    }
+    for done in done {
+        match &done.result {
+            Err(error) => text.push(format!("error: {}", printable(&chain(error.as_ref())))),
+            Ok(Outcome::Rehearsal(found, Some(rows))) => text.push(format!(
+                "the guard would stop this run of {}: {} of the {rows} versions in the catalog are not in the listing, \
+                 which is more than reconcile.max_removals; --allow-removals removes them all the same",
+                done.bucket, found.removals
+            )),
+            Ok(_) => {}
+        }
+    }
+    let is_drifted = |done: &Done| done.result.as_ref().is_ok_and(|outcome| !outcome.figures().1.is_empty());
+    if is_rehearsal {
+        text.push("nothing was changed: this was a rehearsal".to_owned());
+    } else if done.iter().any(is_drifted) {
+        text.push("what differed is repaired, and written down in catalog.drift".to_owned());
+    }
+    text.join("\n")
+}
+
+fn row(done: &Done) -> Option<Vec<String>> {
+    let (counts, drift, doubts) = done.result.as_ref().ok()?.figures();
+    let mut row = vec![done.bucket.clone(), done.prefix.clone()];
+    row.extend([counts.keys.to_string(), counts.versions.to_string()]);
+    row.extend(KINDS.map(|kind| drift.get(&kind).copied().unwrap_or_default().to_string()));
+    row.push(doubts.to_string());
+    Some(row)
+}
+
+/// What a rehearsal would change, key by key; nothing where that is nothing.
+fn changes(bucket: &str, found: &Found) -> Vec<String> {
+    let head = ["would change", "version", "kind", "the catalog says", "the bucket has"];
+    let row = |change: &Difference| {
+        let (version, kind) = (change.version.as_str().to_owned(), change.kind.as_str().to_owned());
+        [format!("{bucket}/{}", change.key), version, kind, state(&change.before), state(&change.after)]
+    };
+    let rows: Vec<_> = found.changes().map(row).collect();
+    let mut text = Vec::new();
+    if !rows.is_empty() {
+        text.push(table(&head, rows));
+        if found.changes_left_out() > 0 {
+            text.push(format!(" … and {} more: --prefix narrows it", found.changes_left_out()));
+        }
+        text.push(String::new());
+    }
+    text
+}
+
+/// What a side says of a version, as the ledger writes it, in few words.
+fn state(side: &Value) -> String {
+    let text = |name: &str| side[name].as_str().unwrap_or("?");
+    match side["state"].as_str() {
+        None | Some("removed") => "not there".to_owned(),
+        Some(state) => {
+            let latest = if side["is_latest"] == true { ", latest" } else { "" };
+            match state {
+                "object" => format!(
+                    "{} bytes, etag {}, {}{latest}",
+                    side["size"],
+                    text("etag"),
+                    text("last_modified")
+                ),
+                state => format!("{state}, {}{latest}", text("last_modified")),
+            }
+        }
+    }
+}
+
+impl Outcome {
+    fn run_id(&self) -> Option<i64> {
+        match self {
+            Self::Run(summary) => summary.run_id,
+            Self::Rehearsal(..) => None,
+        }
+    }
+
+    fn figures(&self) -> (Counts, &BTreeMap<Drift, i64>, usize) {
+        match self {
+            Self::Run(summary) => (summary.counts, &summary.drift, summary.doubts),
+            Self::Rehearsal(found, _) => (found.counts, &found.drift, found.doubts),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sides_of_a_change_are_told_in_few_words() {
+        let object = json!({"state": "object", "is_latest": true, "last_modified": "2026-05-04T12:00:00Z",
+                            "etag": "e1", "size": 7});
+        assert_eq!(state(&object), "7 bytes, etag e1, 2026-05-04T12:00:00Z, latest");
+        let marker = json!({"state": "marker", "is_latest": false, "last_modified": "2026-05-04T12:00:00Z"});
+        assert_eq!(state(&marker), "marker, 2026-05-04T12:00:00Z");
+        assert_eq!(
+            (state(&Value::Null), state(&json!({"state": "removed"}))),
+            ("not there".into(), "not there".into())
+        );
+    }
+}
