@@ -92,43 +92,6 @@ async fn every_mistake_of_a_configuration_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn a_rehearsal_tells_what_a_run_would_do_and_changes_nothing() {
-    let stage = Stage::new().await;
-    let bucket = stage.name("rehearsal");
-    stage.silent_bucket(&bucket, Some(Enabled)).await;
-    let config = stage.config_of(&[&bucket]);
-    stage.workload(&bucket, 31, 20, false).await;
-    stage.serve(&config).await.stop().await;
-    stage.must_be_exact(&[&bucket]).await;
-
-    stage.workload(&bucket, 32, 20, false).await;
-    let state = async || {
-        let query = "select concat_ws(' ', tableoid::regclass, xmin, row_to_json(slots)) from catalog.slots
-                     union all select row_to_json(rechecks)::text from catalog.rechecks
-                     union all select row_to_json(reconciliations)::text from catalog.reconciliations
-                     union all select row_to_json(connections)::text from catalog.connections order by 1";
-        sqlx::query_scalar::<_, String>(query).fetch_all(&stage.pool).await.unwrap()
-    };
-    let before = state().await;
-    let words = ["reconcile", "--dry-run", "--format", "json"];
-    let told = stage.run(&config, &words).await;
-    assert_eq!(told.code, Some(0), "{told:?}");
-    let line = &told.json()[0];
-    assert!(
-        line["missing"].as_i64() > Some(0) && line["dry_run"] == true && line["run_id"].is_null(),
-        "{line}"
-    );
-    assert_eq!(state().await, before);
-    let text = stage.run(&config, &["reconcile", "--dry-run"]).await;
-    assert!(text.stdout.contains("nothing was changed"), "{text:?}");
-
-    let kept = stage.run(&config, &["reconcile", "--format", "json"]).await;
-    for kind in ["missing", "stale", "ghost", "latest"] {
-        assert_eq!(kept.json()[0][kind], line[kind], "{kind} in {kept:?} and {told:?}");
-    }
-}
-
-#[tokio::test]
 async fn a_recheck_repairs_its_keys_and_no_others() {
     let stage = Stage::new().await;
     let bucket = stage.name("recheck");

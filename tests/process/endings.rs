@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use aws_sdk_s3::types::BucketVersioningStatus::Enabled;
 use sqlx::{Postgres, Transaction};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
-use crate::support::{Stage, eventually};
+use crate::support::{Stage, Writer, eventually};
 
 /// Holds up every batch until it is dropped: batches share a lock on their bucket's row.
-async fn hold_up(stage: &Stage) -> Transaction<'static, Postgres> {
+pub(crate) async fn hold_up(stage: &Stage) -> Transaction<'static, Postgres> {
     let mut transaction = stage.pool.begin().await.unwrap();
     sqlx::query("select 1 from catalog.connections for update").execute(&mut *transaction).await.unwrap();
     transaction
@@ -21,6 +19,11 @@ async fn get_stuck(stage: &Stage, bucket: &str) {
     for number in 0..30 {
         stage.put(bucket, &format!("key {number}"), "body").await;
     }
+    until_stuck(stage).await;
+}
+
+/// Waits until a batch is with Postgres and cannot get on.
+pub(crate) async fn until_stuck(stage: &Stage) {
     eventually("a batch that waits for the lock", async || {
         let waiting = "select count(*) from pg_stat_activity
                        where datname = current_database() and wait_event_type = 'Lock'";
@@ -122,33 +125,13 @@ async fn a_second_signal_ends_it_at_once() {
     stage.must_be_equal(&[&bucket]).await;
 }
 
-/// Puts, overwrites and deletes in a bucket until it is told to stop.
-fn load(stage: &Stage, bucket: &str, stop: &CancellationToken) -> JoinHandle<()> {
-    let (s3, bucket, stop) = (stage.s3.clone(), bucket.to_owned(), stop.clone());
-    tokio::spawn(async move {
-        for number in 0.. {
-            if stop.is_cancelled() {
-                return;
-            }
-            let key = format!("key {}", number % 37);
-            if number % 5 == 4 {
-                s3.delete_object().bucket(&bucket).key(key).send().await.unwrap();
-            } else {
-                let body = format!("body {number}").into_bytes();
-                s3.put_object().bucket(&bucket).key(key).body(body.into()).send().await.unwrap();
-            }
-        }
-    })
-}
-
 #[tokio::test]
 async fn sigterm_under_load_leaves_no_message_in_the_hands_of_nobody() {
     let stage = Stage::new().await;
     let bucket = stage.name("load");
     stage.bucket(&bucket, Some(Enabled)).await;
     let config = stage.config_of(&[&bucket]);
-    let stop = CancellationToken::new();
-    let loads = [load(&stage, &bucket, &stop), load(&stage, &bucket, &stop)];
+    let writers = ["a/", "b/"].map(|prefix| Writer::start(&stage, &bucket, prefix));
     for _ in 0..3 {
         let daemon = stage.serve(&config).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -156,29 +139,9 @@ async fn sigterm_under_load_leaves_no_message_in_the_hands_of_nobody() {
         assert!(ended.after < Duration::from_secs(5), "{ended:?}");
         assert_eq!(stage.depth(&stage.queue).await.1, 0);
     }
-    stop.cancel();
-    for load in loads {
-        load.await.unwrap();
+    for writer in writers {
+        writer.stop().await;
     }
-    let _daemon = stage.serve(&config).await;
-    stage.must_be_equal(&[&bucket]).await;
-}
-
-#[tokio::test]
-async fn killed_under_load_again_and_again_it_loses_nothing() {
-    let stage = Stage::forgiving(2).await;
-    let bucket = stage.name("killed");
-    stage.bucket(&bucket, None).await;
-    let config = stage.config_of(&[&bucket]);
-    let stop = CancellationToken::new();
-    let load = load(&stage, &bucket, &stop);
-    for round in 0..4 {
-        let daemon = stage.serve(&config).await;
-        tokio::time::sleep(Duration::from_millis(200 + 250 * round)).await;
-        daemon.kill().await;
-    }
-    stop.cancel();
-    load.await.unwrap();
     let _daemon = stage.serve(&config).await;
     stage.must_be_equal(&[&bucket]).await;
 }

@@ -5,9 +5,11 @@
 
 mod commands;
 mod endings;
+mod faults;
 mod inventory;
 mod messages;
 mod modes;
+mod reconcile;
 mod runs;
 mod setup;
 mod starts;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_s3::types::BucketVersioningStatus::Enabled;
 use url::Url;
 
-use crate::support::{Config, Front, REGION, Relay, Stage, eventually};
+use crate::support::{Config, Front, LIST, REGION, Relay, Rule, Stage, eventually, s3_error};
 
 #[tokio::test]
 async fn a_database_that_is_not_there_yet_is_waited_for() {
@@ -69,7 +69,7 @@ async fn a_database_that_goes_away_is_waited_for_and_loses_nothing() {
 }
 
 /// A relay to the stage's database, open, and the URL that leads through it.
-async fn database_behind_relay(stage: &Stage) -> (Relay, String) {
+pub(crate) async fn database_behind_relay(stage: &Stage) -> (Relay, String) {
     let mut url = Url::parse(&stage.database).unwrap();
     let relay = Relay::to(format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432))).await;
     url.set_host(Some("127.0.0.1")).unwrap();
@@ -130,6 +130,7 @@ async fn buckets_that_cannot_be_mirrored_are_named_and_the_others_go_on() {
         stage.put(bucket, "before", "body").await;
     }
     let front = Front::of(&stage.endpoint).await;
+    front.play([Rule::of(LIST, s3_error(403, "AccessDenied"))]);
     let config = stage
         .config_of(&[&well, &absent])
         .place_with(&format!("{elsewhere}/in/"), "project_region = \"UK\"")
@@ -143,7 +144,7 @@ async fn buckets_that_cannot_be_mirrored_are_named_and_the_others_go_on() {
         (
             format!("{denied}/"),
             &denied,
-            "AccessDenied: Access Denied",
+            "AccessDenied: as played",
             "allow s3:ListBucketVersions on arn:aws:s3:::",
         ),
     ];
@@ -167,7 +168,7 @@ async fn buckets_that_cannot_be_mirrored_are_named_and_the_others_go_on() {
     assert_eq!((&of(&well)["run"]["status"], &of(&well)["region"]), (&"complete".into(), &REGION.into()));
 
     // What operators mend is noticed by itself.
-    front.allow();
+    front.play([]);
     stage.bucket(&absent, None).await;
     eventually("nothing wrong but the region", async || {
         let (status, _) = stage.status(&config).await;

@@ -158,44 +158,66 @@ def is_complete(folder):
     return all(os.access(Path(folder) / name, os.X_OK) for name in ("initdb", "postgres"))
 
 
-@contextlib.contextmanager
-def postgres(folder, settings=()):
-    """Runs a new cluster in `folder`; gives the URL of its database `postgres`, and where its programs are."""
-    programs = find_postgres()
-    user = NOBODY if os.geteuid() == 0 else None
-    data = folder / "postgres"
-    data.mkdir(mode=0o700)
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), "LC_ALL": "C.UTF-8"}
-    if user is not None:
-        os.chown(data, user, user)
+class Cluster:
+    """A new cluster of databases in `folder`, at a port that it keeps."""
 
-    options = ["-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-U", "postgres", "-D", data]
-    initdb = Server("initdb", [programs / "initdb", *options], folder / "initdb.log", environment, user=user)
-    try:
-        if initdb.process.wait() != 0:
-            raise Unprepared(
-                f"{programs}/initdb failed:\n{initdb.tail()}\n"
-                "As root it runs as nobody, who must be able to pass through every folder above it and above "
-                f"{folder} (TESTBED_HOME chooses another)."
-            )
-    finally:
-        initdb.stop()
+    def __init__(self, folder, settings=()):
+        self.programs = find_postgres()
+        self.folder = folder
+        self.settings = settings
+        self.user = NOBODY if os.geteuid() == 0 else None
+        self.data = folder / "postgres"
+        self.data.mkdir(mode=0o700)
+        if self.user is not None:
+            os.chown(self.data, self.user, self.user)
+        self.environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), "LC_ALL": "C.UTF-8"}
+        self.port = None
+        self.initialise()
 
-    def start():
-        port = free_port()
+    def initialise(self):
+        options = ["-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-U", "postgres", "-D", self.data]
+        command = [self.programs / "initdb", *options]
+        initdb = Server("initdb", command, self.folder / "initdb.log", self.environment, user=self.user)
+        try:
+            if initdb.process.wait() != 0:
+                raise Unprepared(
+                    f"{self.programs}/initdb failed:\n{initdb.tail()}\n"
+                    "As root it runs as nobody, who must be able to pass through every folder above it and above "
+                    f"{self.folder} (TESTBED_HOME chooses another)."
+                )
+        finally:
+            initdb.stop()
+
+    def start(self):
+        """The server, ready: at the port it had before, if it ran before."""
+        server = started(self.launch, lambda server: accepts_connections(self.data))
+        self.port = server.port
+        return server
+
+    def launch(self):
+        port = self.port or free_port()
         # No socket file: nothing outside of the folder.
         fixed = ["listen_addresses=" + HOST, "unix_socket_directories=", f"port={port}", "max_connections=200"]
-        words = [word for setting in (*fixed, *settings) for word in ("-c", setting)]
-        log = folder / "postgres.log"
-        command = [programs / "postgres", "-D", data, *words]
+        words = [word for setting in (*fixed, *self.settings) for word in ("-c", setting)]
+        command = [self.programs / "postgres", "-D", self.data, *words]
         # SIGINT: without waiting for clients that are still connected.
-        server = Server("postgres", command, log, environment, signal.SIGINT, user)
+        log = self.folder / "postgres.log"
+        server = Server("postgres", command, log, self.environment, signal.SIGINT, self.user)
         server.port = port
         return server
 
-    server = started(start, lambda server: accepts_connections(data))
+    @property
+    def url(self):
+        return f"postgres://postgres@{HOST}:{self.port}/postgres"
+
+
+@contextlib.contextmanager
+def postgres(folder, settings=()):
+    """Runs a new cluster in `folder`; gives the URL of its database `postgres`, and where its programs are."""
+    cluster = Cluster(folder, settings)
+    server = cluster.start()
     try:
-        yield f"postgres://postgres@{HOST}:{server.port}/postgres", programs
+        yield cluster.url, cluster.programs
     finally:
         server.stop()
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -39,6 +39,13 @@ pub(crate) struct Told {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+}
+
+impl From<Output> for Told {
+    fn from(done: Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: done.status.code(), stdout: text(&done.stdout), stderr: text(&done.stderr) }
+    }
 }
 
 impl Told {
@@ -85,11 +92,43 @@ impl Stage {
 
     /// Runs one of its commands.
     pub(crate) async fn run(&self, config: &Config, words: &[&str]) -> Told {
+        told(self.command(config, words), "").await
+    }
+
+    /// Starts one of its commands, which is told to stop by Ctrl-C as soon as `is_enough` says so.
+    pub(crate) async fn interrupt(
+        &self,
+        config: &Config,
+        words: &[&str],
+        is_enough: impl AsyncFnOnce(),
+    ) -> Told {
+        let mut command = self.command(config, words);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        is_enough().await;
+        signal(&child, "INT").await;
+        Told::from(child.wait_with_output().await.unwrap())
+    }
+
+    /// Runs one of its commands on a terminal: all that is drawn there.
+    pub(crate) async fn draw(&self, config: &Config, words: &[&str]) -> String {
+        let command = self.command(config, words);
+        let mut terminal = Command::new(&self.python);
+        // In a shell for its `stty`: lines are as long as here.
+        let program = "import pty, sys; sys.exit(pty.spawn(['sh', '-c', 'stty cols 160; exec \"$@\"', *sys.argv]) >> 8)";
+        terminal.args(["-c", program]).arg(command.as_std().get_program()).args(command.as_std().get_args());
+        terminal.envs(self.environment()).env("TERM", "xterm").current_dir(&self.folder).kill_on_drop(true);
+        let told = told(terminal, "").await;
+        assert_eq!(told.code, Some(0), "{told:?}");
+        told.stdout
+    }
+
+    fn command(&self, config: &Config, words: &[&str]) -> Command {
         let file = self.folder.join("command.toml");
         std::fs::write(&file, config.text(free_address())).unwrap();
         let mut command = binary(self);
         command.arg("--config").arg(&file).args(words);
-        told(command, "").await
+        command
     }
 
     /// What `stocktake status` says, for programs and for people.
@@ -130,9 +169,13 @@ async fn told(mut command: Command, input: &str) -> Told {
     // A command that does not read has perhaps ended already.
     let _ = stdin.write_all(input.as_bytes()).await;
     drop(stdin);
-    let done = child.wait_with_output().await.unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Told { code: done.status.code(), stdout: text(&done.stdout), stderr: text(&done.stderr) }
+    Told::from(child.wait_with_output().await.unwrap())
+}
+
+/// Sends a signal, such as `TERM`, by the shell's own `kill`: it is everywhere.
+async fn signal(child: &Child, name: &str) {
+    let line = format!("kill -{name} {}", child.id().unwrap());
+    assert!(Command::new("sh").args(["-c", &line]).status().await.unwrap().success());
 }
 
 impl Daemon {
@@ -174,10 +217,9 @@ impl Daemon {
         assert!(ended.is_none(), "the daemon ended with {ended:?}");
     }
 
-    /// Sends a signal, such as `TERM`, by the shell's own `kill`: it is everywhere.
+    /// Sends a signal, such as `TERM`.
     pub(crate) async fn signal(&self, name: &str) {
-        let line = format!("kill -{name} {}", self.child.id().unwrap());
-        assert!(Command::new("sh").args(["-c", &line]).status().await.unwrap().success());
+        signal(&self.child, name).await;
     }
 
     /// Waits until it has ended, for no longer than a service manager would.

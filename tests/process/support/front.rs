@@ -1,63 +1,225 @@
-//! A front of the emulator's that refuses some requests, as S3 would.
+//! A front of the emulator's, through which a daemon reaches S3 and SQS, and which plays what it is told to.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 
-/// What is in the query of a listing of versions, and of nothing else.
-const LISTING: &str = "versions";
+pub(crate) const LIST: &str = "ListObjectVersions";
+pub(crate) const RECEIVE: &str = "ReceiveMessage";
+pub(crate) const DELETE: &str = "DeleteMessageBatch";
 
-/// Answers `AccessDenied` to listings of versions while it is told to; passes on all the rest.
+/// What is done to a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Play {
+    /// It waits before it is passed on.
+    Delay(Duration),
+    /// A listing is passed on for so many entries.
+    Entries(u32),
+    /// It is answered here: a status and a body.
+    Answer(u16, String),
+    /// The connection is reset instead of an answer.
+    Reset,
+    /// It is passed on and done, and then the answer is lost: it is told that it failed.
+    Lose,
+    /// It is passed on, and its answer, which is JSON, changed.
+    Change(fn(&mut Value)),
+}
+
+/// What is done to which requests, and to how many of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    operation: &'static str,
+    play: Play,
+    chance: f64,
+    first: u32,
+    left: u32,
+}
+
+impl Rule {
+    /// Does `play` to each request for `operation`, as AWS calls it.
+    pub(crate) fn of(operation: &'static str, play: Play) -> Self {
+        Self { operation, play, chance: 1.0, first: 0, left: u32::MAX }
+    }
+
+    /// Only with this chance.
+    pub(crate) fn by_chance(self, chance: f64) -> Self {
+        Self { chance, ..self }
+    }
+
+    /// Only when so many have come already.
+    pub(crate) fn after(self, first: u32) -> Self {
+        Self { first, ..self }
+    }
+
+    /// Only so often.
+    pub(crate) fn times(self, left: u32) -> Self {
+        Self { left, ..self }
+    }
+}
+
+/// An error as S3 writes it.
+pub(crate) fn s3_error(status: u16, code: &str) -> Play {
+    Play::Answer(status, format!("<Error><Code>{code}</Code><Message>as played</Message></Error>"))
+}
+
+/// An error as SQS writes it.
+pub(crate) fn sqs_error(status: u16, code: &str) -> Play {
+    Play::Answer(status, format!(r#"{{"__type":"com.amazonaws.sqs#{code}","message":"as played"}}"#))
+}
+
+#[derive(Default)]
+struct Script {
+    rules: Vec<Rule>,
+    /// Each request that came, by its operation, and whether anything but waiting befell it.
+    seen: Vec<(String, bool)>,
+}
+
+/// Passes on whatever no rule keeps it from.
 pub(crate) struct Front {
     pub(crate) url: String,
-    denies: Arc<watch::Sender<bool>>,
+    script: Arc<Mutex<Script>>,
 }
 
 impl Front {
-    /// A front of `endpoint` that denies listings.
+    /// A front of `endpoint` without any rule.
     pub(crate) async fn of(endpoint: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = endpoint.trim_start_matches("http://").to_owned();
-        let (sender, denies) = watch::channel(true);
+        let script = Arc::new(Mutex::new(Script::default()));
+        let played = Arc::clone(&script);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (server, denies) = (server.clone(), *denies.borrow());
-                tokio::spawn(async move { serve(client, &server, denies).await });
+                let (server, script) = (server.clone(), Arc::clone(&played));
+                tokio::spawn(async move { serve(client, &server, &script).await });
             }
         });
-        Self { url, denies: Arc::new(sender) }
+        Self { url, script }
     }
 
-    /// From now on listings are allowed.
-    pub(crate) fn allow(&self) {
-        self.denies.send_replace(false);
+    /// From now on plays `rules`, and no others.
+    pub(crate) fn play(&self, rules: impl IntoIterator<Item = Rule>) {
+        self.script().rules = rules.into_iter().collect();
+    }
+
+    /// How many requests for `operation` came.
+    pub(crate) fn came(&self, operation: &str) -> usize {
+        self.script().seen.iter().filter(|(name, _)| name == operation).count()
+    }
+
+    /// How many requests for `operation` did not go as they should.
+    pub(crate) fn failed(&self, operation: &str) -> usize {
+        self.script().seen.iter().filter(|(name, is_failed)| name == operation && *is_failed).count()
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap()
     }
 }
 
-/// Serves one request. Those that Stocktake makes of S3 have no body.
-async fn serve(mut client: TcpStream, server: &str, denies: bool) -> Option<()> {
+/// Serves one request.
+async fn serve(mut client: TcpStream, server: &str, script: &Mutex<Script>) -> Option<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(client.read_u8().await.ok()?);
     }
-    let head = String::from_utf8(head).ok()?;
-    let target = head.split(' ').nth(1)?;
-    let query = target.split_once('?').map_or("", |(_, query)| query);
-    if denies && query.split('&').any(|pair| pair.split('=').next() == Some(LISTING)) {
-        let body = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
-        let answer = format!(
-            "HTTP/1.1 403 Forbidden\r\nconnection: close\r\nx-amz-request-id: R1\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        return client.write_all(answer.as_bytes()).await.ok();
+    let mut head = String::from_utf8(head).ok()?;
+    let length = header(&head, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    client.read_exact(&mut body).await.ok()?;
+    let operation = operation(&head, &body);
+    let (mut is_lost, mut changes) = (false, Vec::new());
+    for play in chosen(script, &operation) {
+        match play {
+            Play::Delay(pause) => tokio::time::sleep(pause).await,
+            Play::Entries(count) => head = head.replacen("max-keys=1000", &format!("max-keys={count}"), 1),
+            Play::Answer(status, body) => return answer(&mut client, status, body.as_bytes()).await,
+            Play::Reset => return client.set_zero_linger().ok(),
+            Play::Lose => is_lost = true,
+            Play::Change(change) => changes.push(change),
+        }
     }
     let mut server = TcpStream::connect(server).await.ok()?;
     // The next request comes on a connection of its own, and is looked at like this one.
     let (line, headers) = head.split_once("\r\n")?;
     server.write_all(format!("{line}\r\nconnection: close\r\n{headers}").as_bytes()).await.ok()?;
-    tokio::io::copy(&mut server, &mut client).await.ok()?;
-    Some(())
+    server.write_all(&body).await.ok()?;
+    if !is_lost && changes.is_empty() {
+        return tokio::io::copy(&mut server, &mut client).await.ok().map(drop);
+    }
+    let mut told = Vec::new();
+    server.read_to_end(&mut told).await.ok()?;
+    if is_lost {
+        return answer(&mut client, 500, b"").await;
+    }
+    let end = told.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let status = String::from_utf8_lossy(&told[..end]).split(' ').nth(1)?.parse().ok()?;
+    let mut value: Value = serde_json::from_slice(&told[end..]).ok()?;
+    changes.into_iter().for_each(|change| change(&mut value));
+    answer(&mut client, status, value.to_string().as_bytes()).await
+}
+
+/// What befalls a request, up to the first that ends it.
+fn chosen(script: &Mutex<Script>, operation: &str) -> Vec<Play> {
+    let mut script = script.lock().unwrap();
+    let mut plays = Vec::new();
+    for rule in script.rules.iter_mut().filter(|rule| rule.operation == operation) {
+        if rule.first > 0 {
+            rule.first -= 1;
+        } else if rule.left > 0 && fastrand::f64() < rule.chance {
+            rule.left -= 1;
+            plays.push(rule.play.clone());
+            if matches!(rule.play, Play::Answer(..) | Play::Reset) {
+                break;
+            }
+        }
+    }
+    let is_failed = plays.iter().any(|play| !matches!(play, Play::Delay(_) | Play::Entries(_)));
+    script.seen.push((operation.to_owned(), is_failed));
+    plays
+}
+
+/// What AWS calls a request.
+fn operation(head: &str, body: &[u8]) -> String {
+    if let Some(target) = header(head, "x-amz-target") {
+        return target.rsplit('.').next().unwrap_or_default().to_owned();
+    }
+    let (method, query) = (head.split(' ').next().unwrap_or_default(), query(head));
+    let asks_for = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
+    let name = match method {
+        "GET" if asks_for("versions") => LIST,
+        "GET" if asks_for("versioning") => "GetBucketVersioning",
+        "HEAD" => "HeadBucket",
+        "POST" => {
+            let form = String::from_utf8_lossy(body);
+            let action = form.split('&').find_map(|pair| pair.strip_prefix("Action="));
+            return action.unwrap_or_default().to_owned();
+        }
+        _ => "",
+    };
+    name.to_owned()
+}
+
+fn query(head: &str) -> &str {
+    let target = head.split(' ').nth(1).unwrap_or_default();
+    target.split_once('?').map_or("", |(_, query)| query)
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let lines = head.lines().filter_map(|line| line.split_once(':'));
+    lines.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+}
+
+async fn answer(client: &mut TcpStream, status: u16, body: &[u8]) -> Option<()> {
+    let date = httpdate::fmt_http_date(stocktake::clock::now().into());
+    let head = format!(
+        "HTTP/1.1 {status} As Played\r\nconnection: close\r\ndate: {date}\r\nx-amz-request-id: R1\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+    client.write_all(head.as_bytes()).await.ok()?;
+    client.write_all(body).await.ok()
 }

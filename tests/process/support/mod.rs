@@ -1,5 +1,6 @@
 //! What every test stands on: a stage of its own, the daemon on it, and what may go wrong between.
 
+mod cluster;
 mod daemon;
 mod front;
 mod relay;
@@ -7,11 +8,15 @@ mod relay;
 #[path = "../../support/report.rs"]
 pub(crate) mod report;
 mod stage;
+mod truth;
+mod writer;
 
+pub(crate) use cluster::Cluster;
 pub(crate) use daemon::alone;
-pub(crate) use front::Front;
+pub(crate) use front::{DELETE, Front, LIST, Play, RECEIVE, Rule, s3_error, sqs_error};
 pub(crate) use relay::Relay;
 pub(crate) use stage::{Config, REGION, Stage};
+pub(crate) use writer::{KEYS, Writer};
 
 use std::time::Duration;
 

@@ -44,7 +44,7 @@ pub(crate) struct Stage {
     pub(crate) queue: Queue,
     /// For files.
     pub(crate) folder: PathBuf,
-    python: String,
+    pub(super) python: String,
 }
 
 /// What the bed tells; a test that runs without one says how to get it.
@@ -212,7 +212,13 @@ impl Stage {
         let mut words = vec!["--wait", &wait, "--tolerance", &tolerance];
         words.extend(places);
         let (is_equal, text) = self.python("compare.py", &words).await;
-        assert!(is_equal, "the catalog is not what the bucket is:\n{text}");
+        if !is_equal {
+            let ledger =
+                "select concat_ws(' ', found_at, run_id, key, version_id, kind, detail) from catalog.drift
+                          order by drift_id desc limit 20";
+            let ledger: Vec<String> = sqlx::query_scalar(ledger).fetch_all(&self.pool).await.unwrap();
+            panic!("the catalog is not what the bucket is:\n{text}\nthe ledger ends: {ledger:#?}");
+        }
     }
 
     /// Runs a program of the test bed with this stage's account and database.
