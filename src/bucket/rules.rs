@@ -25,7 +25,7 @@ pub const NEEDED: [&str; 8] = [
 pub struct Rules {
     /// Those for queues, then topics, then functions, each in S3's order.
     pub rules: Vec<Rule>,
-    /// Whether EventBridge is told, which then hears of every event of every key.
+    /// Whether `EventBridge` is told, which then hears of every event of every key.
     pub event_bridge: bool,
 }
 

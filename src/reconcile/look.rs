@@ -112,7 +112,7 @@ impl<B: Bucket + Objects> Keeper<B> {
 }
 
 /// What is wrong with the rules, and the remedy, if not every needed event of every key below `prefix` may
-/// reach one of the queues. Topics and EventBridge may lead there: from here one cannot tell.
+/// reach one of the queues. Topics and `EventBridge` may lead there: from here one cannot tell.
 fn missing(rules: &Rules, prefix: &str, queues: &[String]) -> Option<(String, String)> {
     if rules.event_bridge {
         return None;
