@@ -68,7 +68,7 @@ impl Events {
     }
 
     fn write(&self, place: u64, number: u64, key_of: u64, fact: &Fact) -> String {
-        let is_versioned = number / GROUP % 2 == 0;
+        let is_versioned = (number / GROUP).is_multiple_of(2);
         let bucket = BUCKETS[usize::from(!is_versioned)];
         let time = Timestamp::from_micros(
             self.from.as_micros() + self.apart * i64::try_from(number).unwrap_or_default(),

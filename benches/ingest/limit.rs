@@ -183,13 +183,18 @@ impl<'a> Columns<'a> {
     }
 }
 
+/// A column of texts that may be missing.
+type Texts<'a> = Vec<Option<&'a str>>;
+/// Size, etag and date.
+type Shown<'a> = (Vec<Option<i64>>, Texts<'a>, Vec<Option<OffsetDateTime>>);
+
 #[derive(Default)]
 struct Lines<'a> {
     identity: (Vec<&'a str>, Vec<&'a str>, Vec<&'a str>),
     time: Vec<OffsetDateTime>,
-    who: (Vec<Option<&'a str>>, Vec<Option<&'a str>>, Vec<Option<&'a str>>),
-    after: (Vec<Option<i64>>, Vec<Option<&'a str>>, Vec<Option<OffsetDateTime>>),
-    before: (Vec<Option<i64>>, Vec<Option<&'a str>>, Vec<Option<OffsetDateTime>>),
+    who: (Texts<'a>, Texts<'a>, Texts<'a>),
+    after: Shown<'a>,
+    before: Shown<'a>,
     was_marker: Vec<Option<bool>>,
 }
 

@@ -344,7 +344,7 @@ mod tests {
     fn the_canonical_text_is_of_what_concerns_us() {
         let ours = rule(&["s3:ObjectRemoved:*", "s3:ObjectCreated:*"], &[("Suffix", ""), ("Prefix", "a%2F")]);
         let text = format!("queue {QUEUE}: s3:ObjectCreated:* s3:ObjectRemoved:* prefix \"a/\"");
-        assert_eq!(of(&[ours.clone()]).canonical("a/b/"), text);
+        assert_eq!(of(std::slice::from_ref(&ours)).canonical("a/b/"), text);
 
         let mut same = ours.clone();
         same.id = "another".to_owned();

@@ -1,5 +1,6 @@
 //! Tells those who wait for changes that there are some.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -53,10 +54,11 @@ impl Untold {
         let shown: Vec<String> =
             self.waiting.extract_if(.., |_, until| *until <= oldest).map(|(bucket, _)| bucket).collect();
         for bucket in std::mem::take(&mut self.noted) {
-            if self.waiting.contains_key(&bucket) {
-                self.noted.insert(bucket);
-            } else {
-                self.waiting.insert(bucket, next);
+            match self.waiting.entry(bucket) {
+                Entry::Occupied(waiting) => drop(self.noted.insert(waiting.key().clone())),
+                Entry::Vacant(free) => {
+                    free.insert(next);
+                }
             }
         }
         shown

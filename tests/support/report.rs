@@ -82,6 +82,9 @@ fn line(row: &Row, schema: &str) -> String {
     fields.join(",") + "\n"
 }
 
+/// What a column of texts holds of a row.
+type Text = fn(&Row) -> Option<&str>;
+
 /// Rows in Parquet, so many in a group.
 pub(crate) fn parquet(rows: &[Row], group: usize) -> Vec<u8> {
     let schema = Arc::new(parse_message_type(PARQUET).unwrap());
@@ -89,7 +92,7 @@ pub(crate) fn parquet(rows: &[Row], group: usize) -> Vec<u8> {
     let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties)).unwrap();
     for rows in rows.chunks(group) {
         let mut group = writer.next_row_group().unwrap();
-        let texts: [(usize, fn(&Row) -> Option<&str>); 5] = [
+        let texts: [(usize, Text); 5] = [
             (0, |row| Some(&row.bucket)),
             (1, |row| Some(&row.key)),
             (2, |row| Some(&row.version).filter(|version| !version.is_empty()).map(String::as_str)),
