@@ -72,6 +72,10 @@ pub enum Command {
     Reconcile(Reconcile),
     /// Ask S3 about these keys now, and repair what the catalog has wrong
     Recheck(Recheck),
+    /// Plan what it takes to connect a bucket, or do it: queue, policies and notifications
+    Connect(Connect),
+    /// Plan how to undo what `connect` did, or do it
+    Disconnect(Disconnect),
     /// Check everything that can be wrong with set-up, and change nothing
     Doctor(Doctor),
     /// Put what is in quarantine through again, after an upgrade
@@ -125,12 +129,76 @@ pub struct Recheck {
     pub keys: Vec<String>,
 }
 
+/// Options of `connect`.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Connect {
+    /// What is to be connected
+    #[command(flatten)]
+    pub place: Place,
+    /// Do what is planned
+    #[arg(long)]
+    pub apply: bool,
+    /// Let S3 not try whether it can send: others' destinations in the bucket may be gone
+    #[arg(long, requires = "apply")]
+    pub skip_validation: bool,
+    /// Print the plan in another language, and do nothing
+    #[arg(long, value_enum, value_name = "LANGUAGE", conflicts_with = "apply")]
+    pub print: Option<Language>,
+}
+
+/// Options of `disconnect`.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Disconnect {
+    /// What is to be disconnected
+    #[command(flatten)]
+    pub place: Place,
+    /// Do what is planned
+    #[arg(long)]
+    pub apply: bool,
+    /// Drop the rows of the catalog, too: they are not needed for a new start, and take long to make again
+    #[arg(long)]
+    pub drop_rows: bool,
+}
+
+/// A part of a bucket and its queue, as far as the configuration does not say it.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Place {
+    /// The bucket
+    #[arg(long, value_name = "BUCKET")]
+    pub bucket: String,
+    /// What keys begin with, ends in / [default: what is configured, else the whole bucket]
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// The region, by code or by a project's name, of a bucket that is not configured yet
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+    /// The queue, by URL or name [default: the one that is configured, else `stocktake`]
+    #[arg(long, value_name = "QUEUE")]
+    pub queue: Option<String>,
+    /// The account that owns the bucket, if it is not ours
+    #[arg(long, value_name = "ACCOUNT")]
+    pub account: Option<String>,
+}
+
+/// What a plan can be printed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// Resources of Terraform
+    Terraform,
+}
+
 /// Options of `doctor`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Doctor {
     /// Only this bucket [default: all that are configured]
     #[arg(long, value_name = "BUCKET")]
     pub bucket: Option<String>,
+    /// Wait for the event of a change that you make below the prefix, for up to five minutes
+    #[arg(long, requires = "bucket")]
+    pub probe: bool,
+    /// The same, and make the change: write an object below the prefix, and remove it again
+    #[arg(long, requires = "bucket", conflicts_with = "probe")]
+    pub probe_write: bool,
 }
 
 /// Options of `replay`.

@@ -18,6 +18,7 @@ use crate::health::{Health, Subject};
 use crate::ingest::{self, Activity, Backlog, Ending, Plant, Settings, Source};
 use crate::recheck::Rechecker;
 use crate::reconcile::{self, Keeper, Schedule};
+use crate::setup::rounds::Rounds;
 use crate::wiring::{self, Clients};
 use crate::{admin, metrics, watch};
 
@@ -160,6 +161,18 @@ async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'stati
             clock,
         };
         tasks.spawn(named("rechecks", rechecker.settle_doubts(shutdown.clone())));
+        if let Some(every) = config.doctor.every {
+            let queues = wiring::queues_of(config, section);
+            let of_queue = queues.first().map_or(&section.access, |queue| &queue.access);
+            let rounds = Rounds {
+                account: clients.account(section, of_queue).await,
+                wish: wiring::wish(section, &queues),
+                every,
+                health: health.clone(),
+                clock,
+            };
+            tasks.spawn(named("doctor's rounds", rounds.keep_looking(shutdown.clone())));
+        }
     }
 }
 
@@ -174,6 +187,7 @@ fn subjects(config: &Config) -> Vec<Subject> {
         [
             Subject::Bucket { name: name(), prefix: prefix() },
             Subject::Notifications { name: name(), prefix: prefix() },
+            Subject::SetUp { name: name(), prefix: prefix() },
             Subject::Rechecks { name: name(), prefix: prefix() },
         ]
     });

@@ -53,7 +53,7 @@ const COMMITS: Kind =
 #[rustfmt::skip]
 pub const ALL: &[Metric] = &[
     EVENTS, MESSAGES, QUEUE_DEPTH, QUEUE_OLDEST_AGE, QUARANTINED, EVENT_LAG, BATCH_RECORDS, COMMIT, COMMIT_RETRIES,
-    RECHECKS, RECHECKS_PENDING, S3_REQUESTS, RECONCILE_KEYS, IGNORED_KEYS, DRIFT, COMPLETE_THROUGH, BUILD_INFO,
+    RECHECKS, RECHECKS_PENDING, S3_REQUESTS, RECONCILE_KEYS, IGNORED_KEYS, SETUP_FAILURES, DRIFT, COMPLETE_THROUGH, BUILD_INFO,
 ];
 
 const EVENTS: Metric = metric(
@@ -143,6 +143,13 @@ const IGNORED_KEYS: Metric = metric(
     Unit::Count,
     &["bucket"],
     "Keys that runs have seen and kept out of the catalog, as `ignore` says.",
+);
+const SETUP_FAILURES: Metric = metric(
+    "stocktake_setup_failures",
+    Kind::Gauge,
+    Unit::Count,
+    &["bucket", "check"],
+    "1 while a check of the doctor's fails for a bucket, then 0.",
 );
 const DRIFT: Metric = metric(
     "stocktake_drift_total",
@@ -243,6 +250,11 @@ pub fn ignored_keys(bucket: &str) -> Counter {
     counter!(IGNORED_KEYS.name, "bucket" => bucket.to_owned())
 }
 
+/// Sets whether a check of the doctor's fails for a bucket.
+pub fn setup_failures(bucket: &str, check: &'static str) -> Gauge {
+    gauge!(SETUP_FAILURES.name, "bucket" => bucket.to_owned(), "check" => check)
+}
+
 /// Counts differences found. `kind` is `missing`, `stale`, `ghost` or `latest`.
 pub fn drift(kind: &'static str) -> Counter {
     counter!(DRIFT.name, "kind" => kind)
@@ -304,77 +316,4 @@ fn begin() {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_come_out_as_they_are_written() {
-        let recorder = builder().unwrap().build_recorder();
-        ::metrics::with_local_recorder(&recorder, || {
-            begin();
-            events("genomics", "put", "applied").increment(2);
-            messages("https://q", "acknowledged").increment(1);
-            queue_depth("https://q").set(12.0);
-            queue_oldest_age("https://q").set(1.5);
-            quarantined("not_json").increment(1);
-            event_lag().record(0.2);
-            batch_records().record(7.0);
-            commit().record(0.003);
-            commit_retries().increment(1);
-            rechecks("tie").increment(1);
-            rechecks_pending().set(3.0);
-            s3_requests("ListObjectVersions", "ok").increment(1);
-            reconcile_keys().increment(1_000);
-            ignored_keys("genomics").increment(2);
-            drift("ghost").increment(1);
-            complete_through("genomics").set(1_750_000_000.0);
-        });
-        let text = recorder.handle().render();
-        for line in [
-            "stocktake_events_total{bucket=\"genomics\",kind=\"put\",outcome=\"applied\"} 2",
-            "stocktake_messages_total{queue=\"https://q\",outcome=\"acknowledged\"} 1",
-            "stocktake_queue_depth{queue=\"https://q\"} 12",
-            "stocktake_queue_oldest_age_seconds{queue=\"https://q\"} 1.5",
-            "stocktake_quarantined_total{reason=\"not_json\"} 1",
-            "stocktake_event_lag_seconds_bucket{le=\"0.25\"} 1",
-            "stocktake_event_lag_seconds_count 1",
-            "stocktake_batch_records_bucket{le=\"5\"} 0",
-            "stocktake_batch_records_bucket{le=\"10\"} 1",
-            "stocktake_commit_seconds_sum 0.003",
-            "stocktake_commit_retries_total 1",
-            "stocktake_rechecks_total{reason=\"tie\"} 1",
-            "stocktake_rechecks_pending 3",
-            "stocktake_s3_requests_total{operation=\"ListObjectVersions\",outcome=\"ok\"} 1",
-            "stocktake_reconcile_keys_total 1000",
-            "stocktake_ignored_keys_total{bucket=\"genomics\"} 2",
-            "stocktake_drift_total{kind=\"ghost\"} 1",
-            "stocktake_complete_through_timestamp_seconds{bucket=\"genomics\"} 1750000000",
-            concat!("stocktake_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in:\n{text}");
-        }
-        for metric in ALL {
-            let kind = match metric.kind {
-                Kind::Counter => "counter",
-                Kind::Gauge => "gauge",
-                Kind::Histogram(_) => "histogram",
-            };
-            for line in
-                [format!("# HELP {} {}", metric.name, metric.help), format!("# TYPE {} {kind}", metric.name)]
-            {
-                assert!(text.contains(&line), "{line} is not in:\n{text}");
-            }
-        }
-        assert_eq!(text.matches("# TYPE ").count(), ALL.len());
-    }
-
-    #[test]
-    fn what_has_no_labels_begins_at_nothing() {
-        let recorder = builder().unwrap().build_recorder();
-        ::metrics::with_local_recorder(&recorder, begin);
-        let text = recorder.handle().render();
-        for line in ["stocktake_commit_retries_total 0", "stocktake_rechecks_pending 0"] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in:\n{text}");
-        }
-    }
-}
+mod tests;

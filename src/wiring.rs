@@ -48,13 +48,10 @@ impl Clients {
         sqs::Queue::new(&queue.url, aws::sqs(&config))
     }
 
-    /// A bucket with what is around it, and the queues that its events may come by. Asks nobody yet.
-    pub(crate) async fn account(&mut self, bucket: &config::Bucket, queues: &[&config::Queue]) -> Account {
+    /// A bucket with what is around it, and how its queues are reached. Asks nobody yet.
+    pub(crate) async fn account(&mut self, bucket: &config::Bucket, of_queue: &Access) -> Account {
         let of_bucket = self.sdk_config(&bucket.access).await;
-        let of_queue = match queues.first() {
-            Some(queue) => self.sdk_config(&queue.access).await,
-            None => of_bucket.clone(),
-        };
+        let of_queue = self.sdk_config(of_queue).await;
         Account::new(&bucket.name, &of_bucket, &of_queue)
     }
 

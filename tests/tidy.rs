@@ -123,6 +123,23 @@ fn every_metric_is_documented_and_every_documented_metric_exists() {
 }
 
 #[test]
+fn every_error_that_is_told_apart_is_explained() {
+    let page = fs::read_to_string(root().join("docs/TROUBLESHOOTING.md")).unwrap();
+    let (_, answers) = page.split_once("## Answers of AWS").expect("a chapter of answers");
+    let answers = answers.split("\n## ").next().unwrap_or_default();
+    let rows: Vec<&str> = answers.lines().filter(|line| line.starts_with("| `")).collect();
+    for (kind, codes) in stocktake::aws::CODES {
+        let row = |code: &str| rows.iter().position(|row| row.contains(&format!("`{code}`")));
+        for code in *codes {
+            assert!(
+                row(code).is_some(),
+                "docs/TROUBLESHOOTING.md does not explain {code}, which is {kind:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn every_test_that_the_semantics_call_upon_exists() {
     let page = fs::read_to_string(root().join("SEMANTICS.md")).unwrap();
     let code: String = ["src", "tests"].into_iter().flat_map(rust_files).map(|(_, text)| text).collect();

@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::error::ErrorMetadata;
 
 use super::Watch;
+use super::remedy::{Failed, remedy};
 use super::xml::Malformed;
 use crate::fault::{Fault, Kind};
 
@@ -27,7 +28,7 @@ pub(crate) struct Call {
 impl Call {
     /// An answer came, and is of no use.
     pub(crate) fn malformed(&self, malformed: &Malformed) -> Fault {
-        self.report(Kind::Malformed, malformed.to_string(), None, None)
+        self.report(Kind::Malformed, malformed.to_string(), None, None, None)
     }
 
     /// The SDK gave up.
@@ -36,12 +37,12 @@ impl Call {
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
         match error.raw_response() {
-            Some(response) => self.answered(&error, response),
+            Some(response) => self.answered(&error, response, watch),
             None => self.unanswered(error, watch),
         }
     }
 
-    fn answered<E>(&self, error: &SdkError<E, HttpResponse>, response: &HttpResponse) -> Fault
+    fn answered<E>(&self, error: &SdkError<E, HttpResponse>, response: &HttpResponse, watch: &Watch) -> Fault
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
@@ -63,7 +64,7 @@ impl Call {
             let innermost = cause.and_then(|cause| chain(cause).last());
             let answer = innermost.map_or("no reason".to_owned(), ToString::to_string);
             let kind = if error.as_service_error().is_some() { Kind::Malformed } else { Kind::Unreachable };
-            return self.report(kind, format!("the answer cannot be read: {answer}"), None, source);
+            return self.report(kind, format!("the answer cannot be read: {answer}"), None, None, source);
         };
         let status = status.as_u16();
         let answer = match (metadata.code(), metadata.message()) {
@@ -73,7 +74,8 @@ impl Call {
             (None, None) => format!("HTTP status {status}"),
         };
         let region = header("x-amz-bucket-region").or_else(|| metadata.extra("Region"));
-        self.report(kind(metadata.code().unwrap_or_default(), status), answer, region, source)
+        let kind = kind(metadata.code().unwrap_or_default(), status);
+        self.report(kind, answer, region, watch.access_key().as_deref(), source)
     }
 
     fn unanswered<E>(&self, error: SdkError<E, HttpResponse>, watch: &Watch) -> Fault
@@ -89,50 +91,28 @@ impl Call {
         let cause = innermost_ours(error);
         let at = endpoint.as_deref().unwrap_or("the endpoint");
         if is_credentials(cause.as_deref()) {
-            self.report(Kind::Credentials, "no credentials could be had".to_owned(), None, cause)
+            self.report(Kind::Credentials, "no credentials could be had".to_owned(), None, None, cause)
         } else if is_unreachable {
-            self.report(Kind::Unreachable, format!("no answer from {at}"), endpoint.as_deref(), cause)
+            self.report(Kind::Unreachable, format!("no answer from {at}"), endpoint.as_deref(), None, cause)
         } else {
-            self.report(Kind::Other, "the request could not be made".to_owned(), None, cause)
+            self.report(Kind::Other, "the request could not be made".to_owned(), None, None, cause)
         }
     }
 
-    /// `told` is what helps the remedy: the right region, or the endpoint that is silent.
+    /// `told` is what helps the remedy: the right region, or the endpoint that is silent; `who` asked, by
+    /// the id of the access key.
     fn report(
         &self,
         kind: Kind,
         answer: String,
         told: Option<&str>,
+        who: Option<&str>,
         source: Option<Box<dyn Error + Send + Sync>>,
     ) -> Fault {
+        let causes = source.iter().flat_map(|source| chain(&**source)).map(ToString::to_string);
+        let said = std::iter::once(answer.clone()).chain(causes).collect::<Vec<_>>().join(": ");
         let Self { action, permission, resource } = self;
-        let remedy = match (kind, told) {
-            (Kind::Denied, _) if answer.to_ascii_lowercase().starts_with("kms") => {
-                format!("allow kms:Decrypt on the key that encrypts {resource}")
-            }
-            (Kind::Denied, _) => format!("allow {permission} on {resource}"),
-            (Kind::Absent, _) => {
-                format!("check that {resource} exists in this account and region, and the endpoint")
-            }
-            (Kind::WrongRegion, Some(region)) => format!("set the region of {resource} to {region:?}"),
-            (Kind::WrongRegion, None) => format!("set the region that {resource} is in"),
-            (Kind::Credentials, _) => "check the credentials in the environment, profile or instance, \
-                the role to take on, and this machine's clock"
-                .to_owned(),
-            (Kind::Throttled, _) => {
-                "wait, it is tried again; if it stays, ask less often or look at the service's health"
-                    .to_owned()
-            }
-            (Kind::Unreachable, Some(endpoint)) => {
-                format!("check network, proxy, DNS and TLS between here and {endpoint}")
-            }
-            (Kind::Unreachable, None) => "check the network; it is tried again".to_owned(),
-            (Kind::Unsupported, _) => format!("use a store that has the call behind {permission}"),
-            (Kind::Malformed, _) => {
-                "check that the endpoint is that of an S3 store and not of a proxy before it".to_owned()
-            }
-            (Kind::Other, _) => "check the region, the endpoint and the name; else report this".to_owned(),
-        };
+        let remedy = remedy(kind, &Failed { permission, resource, answer: &said, who, told });
         Fault { action: action.clone(), kind, answer, remedy, source }
     }
 }
@@ -149,52 +129,92 @@ impl fmt::Display for RequestId {
 
 impl Error for RequestId {}
 
-/// Sorts an error by its code (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>,
-/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html>), and
-/// where the code is strange or missing by the status.
+/// Codes of errors that an operator can meet, and what they mean
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>,
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html>,
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>).
+pub const CODES: &[(Kind, &[&str])] = &[
+    (
+        Kind::Denied,
+        &[
+            "AccessDenied",
+            "AccessDeniedException",
+            "AllAccessDisabled",
+            "AuthorizationError",
+            "KmsAccessDenied",
+            "KmsDisabled",
+            "KmsInvalidState",
+            "KmsNotFound",
+            "KmsOptInRequired",
+        ],
+    ),
+    (
+        Kind::Absent,
+        &[
+            "NoSuchBucket",
+            "NonExistentQueue",
+            "NotFound",
+            "NotFoundException",
+            "QueueDoesNotExist",
+            "ResourceNotFoundException",
+        ],
+    ),
+    (
+        Kind::WrongRegion,
+        &[
+            "AuthorizationHeaderMalformed",
+            "IllegalLocationConstraintException",
+            "PermanentRedirect",
+            "Redirect",
+            "TemporaryRedirect",
+        ],
+    ),
+    (
+        Kind::Credentials,
+        &[
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "InvalidAccessKeyId",
+            "InvalidClientTokenId",
+            "InvalidSecurity",
+            "InvalidToken",
+            "MissingAuthenticationToken",
+            "NotSignedUp",
+            "RequestExpired",
+            "RequestTimeTooSkewed",
+            "SignatureDoesNotMatch",
+            "TokenRefreshRequired",
+            "UnrecognizedClientException",
+        ],
+    ),
+    (
+        Kind::Throttled,
+        &[
+            "InternalError",
+            "InternalFailure",
+            "KmsThrottled",
+            "OverLimit",
+            "RequestLimitExceeded",
+            "RequestThrottled",
+            "RequestTimeout",
+            "ServiceUnavailable",
+            "SlowDown",
+            "Throttling",
+            "ThrottlingException",
+            "TooManyRequestsException",
+        ],
+    ),
+    (Kind::Unsupported, &["MethodNotAllowed", "NotImplemented", "UnsupportedOperation"]),
+    (Kind::Other, &["InvalidArgument", "QueueDeletedRecently"]),
+];
+
+/// Sorts an error by its code, and where the code is strange or missing by the status.
 fn kind(code: &str, status: u16) -> Kind {
-    match code.rsplit('.').next().unwrap_or_default() {
-        "AccessDenied"
-        | "AccessDeniedException"
-        | "AllAccessDisabled"
-        | "KmsAccessDenied"
-        | "KmsDisabled"
-        | "KmsInvalidState"
-        | "KmsNotFound"
-        | "KmsOptInRequired" => Kind::Denied,
-        "NoSuchBucket" | "NonExistentQueue" | "QueueDoesNotExist" => Kind::Absent,
-        "PermanentRedirect"
-        | "TemporaryRedirect"
-        | "Redirect"
-        | "AuthorizationHeaderMalformed"
-        | "IllegalLocationConstraintException" => Kind::WrongRegion,
-        "ExpiredToken"
-        | "ExpiredTokenException"
-        | "InvalidAccessKeyId"
-        | "InvalidClientTokenId"
-        | "InvalidSecurity"
-        | "InvalidToken"
-        | "MissingAuthenticationToken"
-        | "NotSignedUp"
-        | "RequestExpired"
-        | "RequestTimeTooSkewed"
-        | "SignatureDoesNotMatch"
-        | "TokenRefreshRequired"
-        | "UnrecognizedClientException" => Kind::Credentials,
-        "InternalError"
-        | "InternalFailure"
-        | "KmsThrottled"
-        | "OverLimit"
-        | "RequestLimitExceeded"
-        | "RequestThrottled"
-        | "RequestTimeout"
-        | "ServiceUnavailable"
-        | "SlowDown"
-        | "Throttling"
-        | "ThrottlingException"
-        | "TooManyRequestsException" => Kind::Throttled,
-        "MethodNotAllowed" | "NotImplemented" | "UnsupportedOperation" => Kind::Unsupported,
-        _ => match status {
+    let code = code.rsplit('.').next().unwrap_or_default();
+    let known = CODES.iter().find(|(_, codes)| codes.contains(&code));
+    match known {
+        Some((kind, _)) => *kind,
+        None => match status {
             300..=399 => Kind::WrongRegion,
             401 => Kind::Credentials,
             403 => Kind::Denied,

@@ -9,12 +9,16 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::retry::RetryPartition;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, SharedCredentialsProvider};
 
+mod credentials;
 mod fault;
+mod remedy;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod watch;
 pub(crate) mod xml;
 
+pub(crate) use credentials::end;
+pub use fault::CODES;
 pub(crate) use fault::Call;
 pub(crate) use watch::Watch;
 
@@ -67,11 +71,13 @@ pub async fn sdk_config(access: &Access) -> SdkConfig {
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .operation_timeout(CALL_TIMEOUT)
         .build();
+    let region = access.region.clone().map(Region::new);
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .credentials_provider(credentials::Anew::new(region.clone()))
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX))
         .timeout_config(timeouts);
-    if let Some(region) = &access.region {
-        loader = loader.region(Region::new(region.clone()));
+    if let Some(region) = region {
+        loader = loader.region(region);
     }
     if let Some(url) = &access.endpoint_url {
         // Compatible stores know few of the checksums that the SDK would send unasked.

@@ -34,6 +34,7 @@ pub(crate) struct Watch(Arc<Mutex<Attempt>>);
 #[derive(Debug, Default)]
 struct Attempt {
     endpoint: Option<String>,
+    access_key: Option<String>,
     sent: Option<Instant>,
     took: Duration,
     date: Option<String>,
@@ -97,6 +98,12 @@ impl Watch {
         self.attempt().endpoint.clone()
     }
 
+    /// The id of the access key that the last request was signed with: it names whoever asks, and is no
+    /// secret.
+    pub(crate) fn access_key(&self) -> Option<String> {
+        self.attempt().access_key.clone()
+    }
+
     fn attempt(&self) -> MutexGuard<'_, Attempt> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,6 +123,7 @@ impl Intercept for Watch {
     ) -> Result<(), BoxError> {
         let endpoint = url::Url::parse(context.request().uri()).ok();
         let mut attempt = self.attempt();
+        attempt.access_key = context.request().headers().get("authorization").and_then(access_key);
         attempt.endpoint = endpoint.map(|url| url.origin().ascii_serialization());
         attempt.sent = Some(Instant::now());
         (attempt.took, attempt.date) = (Duration::ZERO, None);
@@ -152,6 +160,13 @@ impl Intercept for Watch {
     }
 }
 
+/// `AWS4-HMAC-SHA256 Credential=AKIA…/20261101/eu-central-1/s3/aws4_request, …`
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html>).
+fn access_key(authorization: &str) -> Option<String> {
+    let (_, scope) = authorization.split_once("Credential=")?;
+    scope.split_once('/').map(|(key, _)| key.to_owned())
+}
+
 fn parse_date(text: &str) -> Option<Timestamp> {
     let since_epoch = httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     i64::try_from(since_epoch.as_micros()).ok().map(Timestamp::from_micros)
@@ -178,5 +193,12 @@ mod tests {
     fn an_answer_without_a_date_is_refused() {
         assert!(window(None).unwrap_err().contains("no date header"));
         assert!(window(Some("yesterday")).unwrap_err().contains("\"yesterday\""));
+    }
+
+    #[test]
+    fn a_signature_names_its_key_and_nothing_secret() {
+        let header = "AWS4-HMAC-SHA256 Credential=AKIA1/20261101/eu-central-1/s3/aws4_request, SignedHeaders=host, Signature=f00";
+        assert_eq!(access_key(header).as_deref(), Some("AKIA1"));
+        assert_eq!(access_key("Bearer secret"), None);
     }
 }

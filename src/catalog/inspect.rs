@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 use time::OffsetDateTime;
 
-use super::Catalog;
+use super::{Catalog, Connection};
 
 /// How Postgres is set up, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
@@ -73,5 +73,32 @@ impl Catalog {
         )
         .fetch_one(&self.pool)
         .await
+    }
+
+    /// The time of the latest event of a connection.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses, or the schema is not there.
+    pub async fn last_event(&self, connection: &Connection) -> Result<Option<OffsetDateTime>, sqlx::Error> {
+        let moment = sqlx::query_scalar(
+            "select last_event_at from catalog.activity where bucket = $1 and prefix = $2",
+        )
+        .bind(&connection.bucket)
+        .bind(&connection.prefix)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(moment.flatten())
+    }
+
+    /// Whether anything was ever known of a key.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses, or the schema is not there.
+    pub async fn knows(&self, connection: &Connection, key: &str) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar("select exists (select from catalog.slots where bucket = $1 and key = $2)")
+            .bind(&connection.bucket)
+            .bind(key)
+            .fetch_one(&self.pool)
+            .await
     }
 }

@@ -15,6 +15,7 @@ use precedence::Precedence;
 
 mod apply;
 mod connections;
+mod forget;
 mod held;
 mod inspect;
 mod journal;

@@ -9,8 +9,10 @@ use crate::chain::chain;
 use crate::cli::{Doctor, Exit, Format};
 use crate::clock::Clock;
 use crate::config::{Bucket, Config};
+use crate::setup::aws::Account;
 use crate::setup::doctor::{Depth, examine};
-use crate::setup::{Finding, Verdict, examine_database};
+use crate::setup::probe::{Change, probe};
+use crate::setup::{Finding, Verdict, Wish, examine_database};
 use crate::wiring::{self, Clients};
 
 pub(super) async fn doctor(
@@ -28,7 +30,8 @@ pub(super) async fn doctor(
     let mut clients = Clients::default();
     for bucket in &buckets {
         let queues = wiring::queues_of(config, bucket);
-        let account = clients.account(bucket, &queues).await;
+        let of_queue = queues.first().map_or(&bucket.access, |queue| &queue.access);
+        let account = clients.account(bucket, of_queue).await;
         let wish = wiring::wish(bucket, &queues);
         for finding in examine(&account, &wish, Depth::Full, clock).await {
             // Several buckets share a queue.
@@ -36,6 +39,12 @@ pub(super) async fn doctor(
                 findings.push(finding);
             }
         }
+        let change = match (options.probe, options.probe_write) {
+            (_, true) => Change::Ours,
+            (true, _) => Change::Theirs,
+            _ => continue,
+        };
+        findings.extend(round_trip(config, bucket, &account, &wish, change).await);
     }
     print(&match format {
         Format::Json => {
@@ -46,6 +55,33 @@ pub(super) async fn doctor(
     })?;
     let is_failed = findings.iter().any(|finding| finding.verdict == Verdict::Failure);
     Ok(if is_failed { Exit::Failed } else { Exit::Done })
+}
+
+/// Waits for an event, while a daemon may be at work on the same queue.
+async fn round_trip(
+    config: &Config,
+    bucket: &Bucket,
+    account: &Account,
+    wish: &Wish,
+    change: Change,
+) -> Vec<Finding> {
+    if change == Change::Theirs {
+        eprintln!("change something below {:?} in {:?} now", wish.prefix, wish.name);
+    }
+    let connection = wiring::connection(config, bucket);
+    let catalog = wiring::catalog(config).ok();
+    let before = match &catalog {
+        Some(catalog) => catalog.last_event(&connection).await.ok().flatten(),
+        None => None,
+    };
+    probe(account, wish, change, async |key| {
+        let Some(catalog) = &catalog else { return false };
+        match key {
+            Some(key) => catalog.knows(&connection, key).await.unwrap_or(false),
+            None => catalog.last_event(&connection).await.is_ok_and(|last| last > before),
+        }
+    })
+    .await
 }
 
 async fn database(config: &Config, clock: Clock) -> Vec<Finding> {

@@ -54,9 +54,9 @@ pub(super) fn headers() -> String {
 }
 
 /// All of them, in the order in which mistakes are reported.
-pub(super) const SECTIONS: [&Section; 12] = [
-    &DATABASE, &AWS, &ADMIN, &LOG, &INGEST, &JOURNAL, &MERGE, &RECHECK, &RECONCILE, &SHUTDOWN, &QUEUE,
-    &BUCKET,
+pub(super) const SECTIONS: [&Section; 13] = [
+    &DATABASE, &AWS, &ADMIN, &LOG, &INGEST, &JOURNAL, &MERGE, &RECHECK, &RECONCILE, &DOCTOR, &SHUTDOWN,
+    &QUEUE, &BUCKET,
 ];
 
 pub(super) const DATABASE: Section =
@@ -92,6 +92,7 @@ pub(super) const RECONCILE: Section = table(
         preset("backlog_age", "5m"),
     ],
 );
+pub(super) const DOCTOR: Section = table("doctor", &[preset("every", "15m")]);
 pub(super) const SHUTDOWN: Section = table("shutdown", &[preset("grace", "20s")]);
 pub(super) const QUEUE: Section = list(
     "queue",

@@ -30,7 +30,7 @@ pub use inventory::{Inventory, Source};
 pub use mistake::{Errors, Mistake};
 pub use queue::Queue;
 pub use region::PROJECT_REGIONS;
-pub use settings::{Admin, Ingest, Journal, Log, LogFormat, Merge, Recheck, Reconcile, Shutdown};
+pub use settings::{Admin, Doctor, Ingest, Journal, Log, LogFormat, Merge, Recheck, Reconcile, Shutdown};
 
 use crate::aws::Access;
 use section::Tree;
@@ -57,6 +57,8 @@ pub struct Config {
     pub recheck: Recheck,
     /// When a scheduled run begins.
     pub reconcile: Reconcile,
+    /// How often set-up is looked at.
+    pub doctor: Doctor,
     /// How the daemon ends.
     pub shutdown: Shutdown,
     /// The queues to receive from; no two have the same URL.
@@ -136,6 +138,7 @@ impl Config {
             merge: Merge::read(&mut tree.table(&keys::MERGE)),
             recheck: Recheck::read(&mut tree.table(&keys::RECHECK)),
             reconcile: Reconcile::read(&mut tree.table(&keys::RECONCILE)),
+            doctor: Doctor::read(&mut tree.table(&keys::DOCTOR)),
             shutdown: Shutdown::read(&mut tree.table(&keys::SHUTDOWN)),
             queues: tree.list(&keys::QUEUE, |section| Queue::read(section, &aws)),
             buckets: tree.list(&keys::BUCKET, |section| Bucket::read(section, &aws)),

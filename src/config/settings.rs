@@ -194,6 +194,22 @@ impl Reconcile {
     }
 }
 
+/// How often set-up is looked at while serving.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doctor {
+    /// The pause between two looks, 15 min; none if there are none.
+    pub every: Option<Duration>,
+}
+
+impl Doctor {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        if section.scalar("every").as_deref() == Some("never") {
+            return Self { every: None };
+        }
+        Self { every: Some(section.duration("every", SECOND..=24 * HOUR)) }
+    }
+}
+
 /// How the daemon ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shutdown {

@@ -1,6 +1,6 @@
 //! Which policies one bucket takes, and what each is attached to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -66,8 +66,10 @@ pub fn documents(config: &Config, bucket: &[&Bucket], told: &Told) -> Result<Vec
 
     let mut permissions: BTreeMap<Option<&str>, Vec<Statement>> = BTreeMap::new();
     let mut trusts: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+    let reports = || bucket.iter().filter_map(|part| part.inventory.as_ref());
     let accesses =
         bucket.iter().map(|part| &part.access).chain(queues.iter().map(|(_, queue)| &queue.access));
+    let accesses = accesses.chain(reports().map(|reports| &reports.access));
     for access in accesses {
         if let Some(role) = &access.role_arn {
             trusts.insert(role, access.external_id.as_deref());
@@ -84,14 +86,28 @@ pub fn documents(config: &Config, bucket: &[&Bucket], told: &Told) -> Result<Vec
             partition: partition.to_owned(),
             region: region.clone(),
             kms_key: parts.iter().find_map(|part| part.kms_key.clone()),
+            doctor: config.doctor.every.is_some(),
             ..Use::default()
         };
         permissions.entry(*role).or_default().extend(policy::bucket(&used));
+    }
+    let mut folders = BTreeSet::new();
+    for reports in reports() {
+        let arn = format!("arn:{partition}:s3:::{}", reports.bucket);
+        if folders.insert((arn.clone(), &reports.prefix)) {
+            let own = permissions.entry(reports.access.role_arn.as_deref()).or_default();
+            let statements = policy::reports(&arn, &reports.prefix).into_iter();
+            own.extend(statements.map(|statement| statement.numbered(folders.len() - 1)));
+        }
     }
     for (index, (arn, queue)) in queues.iter().enumerate() {
         let statements = policy::queue(&arn.to_string(), queue.kms_key.as_deref());
         let own = permissions.entry(queue.access.role_arn.as_deref()).or_default();
         own.extend(statements.into_iter().map(|statement| statement.numbered(index)));
+    }
+    if let Some((arn, queue)) = queues.first().filter(|_| config.doctor.every.is_some()) {
+        let role = queue.access.role_arn.as_deref().or(first.access.role_arn.as_deref());
+        permissions.entry(role).or_default().extend(policy::hops(arn));
     }
     for (index, role) in trusts.keys().enumerate() {
         permissions.entry(None).or_default().push(policy::take_on(role).numbered(index));
@@ -109,7 +125,7 @@ pub fn documents(config: &Config, bucket: &[&Bucket], told: &Told) -> Result<Vec
     }
     let is_foreign = account_of(&principal) != Some(account.as_str());
     if let Some(statements) = permissions.get(&None).filter(|_| is_foreign && parts.contains_key(&None)) {
-        let own = statements.iter().filter(|statement| statement.is_about("s3")).cloned();
+        let own = statements.iter().filter(|statement| statement.is_on(&bucket_arn)).cloned();
         add(Kind::Bucket, &bucket_arn, policy::let_in(&principal, own.collect()));
     }
     for (arn, queue) in &queues {

@@ -1,5 +1,6 @@
 //! What lies between a bucket and the daemon, and how it is looked at and built.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
@@ -222,4 +223,49 @@ pub trait Estate: Send + Sync {
     fn bridge(&self, queue: &str) -> impl Future<Output = Looked<Vec<BridgeRule>>> + Send;
     /// Asks about a key.
     fn key(&self, side: Side, id: &str) -> impl Future<Output = Looked<Key>> + Send;
+}
+
+/// The same, to build on. Each does one thing, and can be done again.
+pub trait Builder: Estate + Notices {
+    /// Looks for a queue of our account by its name.
+    fn queue_url(&self, name: &str) -> impl Future<Output = Looked<Option<String>>> + Send;
+    /// Asks for a queue's tags.
+    fn tags(&self, url: &str) -> impl Future<Output = Looked<BTreeMap<String, String>>> + Send;
+    /// Makes a queue.
+    fn make_queue(
+        &self,
+        name: &str,
+        settings: &BTreeMap<String, String>,
+        tags: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Looked<()>> + Send;
+    /// Changes some settings of a queue; an empty text takes one away.
+    fn set_queue(
+        &self,
+        url: &str,
+        settings: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Looked<()>> + Send;
+    /// Gives a queue more tags.
+    fn tag(&self, url: &str, tags: &BTreeMap<String, String>) -> impl Future<Output = Looked<()>> + Send;
+    /// Takes tags away.
+    fn untag(&self, url: &str, tags: &[String]) -> impl Future<Output = Looked<()>> + Send;
+    /// Deletes a queue with all that is in it.
+    fn delete_queue(&self, url: &str) -> impl Future<Output = Looked<()>> + Send;
+}
+
+/// A bucket's notification configuration, which S3 gives and takes as a whole only.
+pub trait Notices: Send + Sync {
+    /// Reads the bucket's whole notification configuration, as S3 wrote it.
+    fn configuration(&self) -> impl Future<Output = Looked<String>> + Send;
+    /// Writes the whole of it.
+    fn configure(&self, text: &str, skip_validation: bool) -> impl Future<Output = Looked<()>> + Send;
+}
+
+/// The same, to try it.
+pub trait Prober: Estate {
+    /// Receives up to ten messages and lets them be visible again at once.
+    fn peek(&self, url: &str) -> impl Future<Output = Looked<Vec<Sample>>> + Send;
+    /// Writes an empty object, and says its version, if it has one.
+    fn write(&self, key: &str) -> impl Future<Output = Looked<Option<String>>> + Send;
+    /// Removes it, this version of it if it has one.
+    fn remove(&self, key: &str, version: Option<&str>) -> impl Future<Output = Looked<()>> + Send;
 }

@@ -88,12 +88,12 @@ impl Subject {
 
     /// It could not be looked at; the fault says which permission that takes.
     pub(super) fn untold(&self, check: &'static str, fault: &Fault) -> Finding {
-        self.unknown(check, chain(fault), &fault.remedy)
+        self.unknown(check, words(fault), &fault.remedy)
     }
 
     /// What the daemon itself does was refused, so that it will be again.
     pub(super) fn refused(&self, check: &'static str, fault: &Fault) -> Finding {
-        self.failure(check, chain(fault), &fault.remedy)
+        self.failure(check, words(fault), &fault.remedy)
     }
 
     fn finding(
@@ -105,4 +105,10 @@ impl Subject {
     ) -> Finding {
         Finding { check, subject: self.0.clone(), verdict, found: found.into(), remedy: remedy.into() }
     }
+}
+
+/// The fault with its causes, but for the request's id: the same again is to be the same words.
+fn words(fault: &Fault) -> String {
+    let words = chain(fault);
+    words.split(": request id ").next().unwrap_or(&words).to_owned()
 }

@@ -4,16 +4,23 @@
 mod arn;
 pub(crate) mod aws;
 mod checks;
+pub mod connect;
 pub mod doctor;
 pub mod documents;
 pub mod estate;
 mod finding;
 mod grant;
+mod notice;
+pub mod plan;
 pub mod policy;
+pub mod probe;
+pub(crate) mod rounds;
+mod terraform;
 
 pub use arn::{Arn, is_account, partition};
 pub use checks::Wish;
 pub use finding::{Finding, Verdict};
+pub use terraform::terraform;
 
 use time::OffsetDateTime;
 

@@ -75,7 +75,7 @@ pub fn bucket(used: &Use) -> Vec<Statement> {
     let below = (!is_whole).then(|| json!({ "StringLike": { "s3:prefix": starts } }));
     let mut statements = vec![
         allow("List", &["s3:ListBucketVersions"], &arn).when(below.clone()),
-        allow("State", &["s3:GetBucketLocation", "s3:GetBucketVersioning"], &arn),
+        allow("State", &["s3:GetBucketLocation", "s3:GetBucketNotification", "s3:GetBucketVersioning"], &arn),
     ];
     let objects: Vec<String> = starts.iter().map(|start| format!("{arn}/{start}")).collect();
     if used.heads {
@@ -98,7 +98,6 @@ pub fn bucket(used: &Use) -> Vec<Statement> {
         statements.push(allow(
             "LookAtBucket",
             &[
-                "s3:GetBucketNotification",
                 "s3:GetBucketObjectLockConfiguration",
                 "s3:GetBucketRequestPayment",
                 "s3:GetEncryptionConfiguration",
@@ -109,6 +108,16 @@ pub fn bucket(used: &Use) -> Vec<Statement> {
         ));
     }
     statements
+}
+
+/// What it takes to read inventory reports in a folder of a bucket.
+pub fn reports(bucket_arn: &str, folder: &str) -> Vec<Statement> {
+    let below = format!("{}*", literal(folder));
+    let condition = json!({ "StringLike": { "s3:prefix": [below] } });
+    vec![
+        allow("ListReports", &["s3:ListBucket"], bucket_arn).when(Some(condition)),
+        allow("ReadReports", &["s3:GetObject"], &format!("{bucket_arn}/{below}")),
+    ]
 }
 
 /// What may be done with a queue.
@@ -222,9 +231,12 @@ impl Statement {
         Self { sid: self.sid + &number, ..self }
     }
 
-    /// Whether it allows what belongs to a service.
-    pub fn is_about(&self, service: &str) -> bool {
-        self.action.iter().any(|action| action.split(':').next() == Some(service))
+    /// Whether it is about something, or what is in it.
+    pub fn is_on(&self, arn: &str) -> bool {
+        let is_in = |resource: &String| {
+            resource.strip_prefix(arn).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.resource.iter().all(is_in)
     }
 
     /// As it stands in a policy that is text already.

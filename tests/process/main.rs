@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail like the test")]
 
 mod commands;
+mod connect;
 mod endings;
 mod faults;
 mod inventory;

@@ -115,6 +115,58 @@ async fn ignored_keys_stay_out_whoever_tells_of_them() {
 }
 
 #[tokio::test]
+async fn a_daemon_tells_of_a_broken_set_up_until_it_is_mended() {
+    let stage = Stage::new().await;
+    let bucket = stage.name("watched");
+    stage.bucket(&bucket, None).await;
+    let config = crate::support::Config { doctor: "1s", ..stage.config_of(&[&bucket]) };
+    let mut daemon = stage.serve(&config).await;
+    let subject = format!("set-up of bucket {bucket}/");
+    let words = "queue policy: it has none";
+    daemon.until_readyz(200, &format!("degraded: {subject}: {words}")).await;
+    let (message, remedy) = stage.problem(&config, &subject).await;
+    assert!(
+        message.contains(words) && remedy.contains("stocktake policy --only queue"),
+        "{message}; {remedy}"
+    );
+    let metric = format!("stocktake_setup_failures{{bucket=\"{bucket}\",check=\"queue policy\"}}");
+    assert_eq!(daemon.metric(&metric).await, 1.0);
+    set(&stage, QueueAttributeName::Policy, &queue_policy(&stage, &bucket)).await;
+    eventually("a set-up that is as it must be", async || {
+        (daemon.metric(&metric).await == 0.0).then_some(())
+    })
+    .await;
+    eventually("a status without problems", async || {
+        stage.status(&config).await.0["problems"].as_array().unwrap().is_empty().then_some(())
+    })
+    .await;
+    daemon.stop().await;
+}
+
+/// Rotation: whoever changes keys in a file does not start the daemon again.
+#[tokio::test]
+async fn keys_that_are_changed_in_a_file_are_used_without_a_restart() {
+    let mut stage = Stage::new().await;
+    let bucket = stage.name("rotated");
+    stage.bucket(&bucket, None).await;
+    let file = stage.folder.join("credentials");
+    let write = |key: &str| {
+        let text = format!("[default]\naws_access_key_id = {key}\naws_secret_access_key = secret\n");
+        std::fs::write(&file, text).unwrap();
+    };
+    // To the emulator, this is another account, which may not list the bucket.
+    write("999999999999");
+    stage.credentials_file = Some(file.to_str().unwrap().to_owned());
+    let config = stage.config_of(&[&bucket]);
+    let mut daemon = stage.start(&config);
+    daemon.until_readyz(200, &format!("degraded: bucket {bucket}/: ")).await;
+    write(&stage.account);
+    stage.put(&bucket, "a", "body").await;
+    stage.must_be_equal(&[&bucket]).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn policies_are_printed_as_documents() {
     let stage = Stage::new().await;
     let config = stage.config_of(&["genomics/a/"]);

@@ -173,6 +173,25 @@ async fn requester_pays(clients: &Clients, name: &str) -> Looked<bool> {
     Ok(told(&call, request.send().await, &watch)?.payer == Some(Payer::Requester))
 }
 
+/// Writes an empty object.
+pub(super) async fn write(clients: &Clients, name: &str, key: &str) -> Looked<Option<String>> {
+    let watch = Watch::default();
+    let call =
+        call(format!("write {key:?} to {name:?}"), "s3:PutObject", &format!("arn:aws:s3:::{name}/{key}"));
+    let request = clients.s3.put_object().bucket(name).key(key).customize().interceptor(watch.clone());
+    Ok(told(&call, request.send().await, &watch)?.version_id)
+}
+
+/// Removes an object, or a version of one.
+pub(super) async fn remove(clients: &Clients, name: &str, key: &str, version: Option<&str>) -> Looked<()> {
+    let watch = Watch::default();
+    let permission = if version.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
+    let call =
+        call(format!("remove {key:?} from {name:?}"), permission, &format!("arn:aws:s3:::{name}/{key}"));
+    let request = clients.s3.delete_object().bucket(name).key(key).set_version_id(version.map(str::to_owned));
+    told(&call, request.customize().interceptor(watch.clone()).send().await, &watch).map(drop)
+}
+
 fn about(name: &str, question: &str, permission: &'static str) -> crate::aws::Call {
     call(format!("ask of {name:?} {question}"), permission, &format!("arn:aws:s3:::{name}"))
 }

@@ -8,12 +8,18 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
-use super::estate::{BridgeRule, BucketLook, Estate, Identity, Key, Looked, QueueLook, Sample, Side, Topic};
+use super::estate::{
+    BridgeRule, BucketLook, Estate, Identity, Key, Looked, Prober, QueueLook, Sample, Side, Topic,
+};
 use crate::aws::{self, Call, Watch};
 
 mod bucket;
+mod build;
 mod hops;
 mod queue;
+
+/// As many messages as one receive brings.
+const MESSAGES_MAX: i32 = 10;
 
 /// A bucket with all that is around it, asked with the credentials of its own section and with those
 /// of the section of its queues.
@@ -87,7 +93,7 @@ impl Estate for Account {
         Ok(Identity {
             arn: output.arn.unwrap_or_default(),
             account: output.account.unwrap_or_default(),
-            expires: credentials.and_then(|credentials| credentials.expiry()).map(Into::into),
+            expires: credentials.and_then(|credentials| aws::end(&credentials)).map(Into::into),
         })
     }
 
@@ -129,6 +135,20 @@ impl Estate for Account {
 
     async fn key(&self, side: Side, id: &str) -> Looked<Key> {
         hops::key(self.clients(side), id).await
+    }
+}
+
+impl Prober for Account {
+    async fn peek(&self, url: &str) -> Looked<Vec<Sample>> {
+        queue::peek(&self.of_queue, url, MESSAGES_MAX).await
+    }
+
+    async fn write(&self, key: &str) -> Looked<Option<String>> {
+        bucket::write(&self.of_bucket, &self.bucket, key).await
+    }
+
+    async fn remove(&self, key: &str, version: Option<&str>) -> Looked<()> {
+        bucket::remove(&self.of_bucket, &self.bucket, key, version).await
     }
 }
 

@@ -52,25 +52,31 @@ fn redrive(policy: &str) -> Option<Redrive> {
 }
 
 pub(super) async fn sample(clients: &Clients, url: &str) -> Looked<Option<Sample>> {
+    Ok(peek(clients, url, 1).await?.into_iter().next())
+}
+
+/// Receives up to `most` messages and lets them be visible again at once.
+pub(super) async fn peek(clients: &Clients, url: &str, most: i32) -> Looked<Vec<Sample>> {
     let watch = Watch::default();
-    let call = call(format!("receive a message from {url:?}"), "sqs:ReceiveMessage", url);
+    let call = call(format!("receive messages from {url:?}"), "sqs:ReceiveMessage", url);
     let request = clients
         .sqs
         .receive_message()
         .queue_url(url)
-        .max_number_of_messages(1)
+        .max_number_of_messages(most)
         .visibility_timeout(0)
         .wait_time_seconds(1)
         .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
     let output = told(&call, request.customize().interceptor(watch.clone()).send().await, &watch)?;
-    let message = output.messages.unwrap_or_default().into_iter().next();
-    Ok(message.map(|message| {
+    let messages = output.messages.unwrap_or_default().into_iter();
+    let samples = messages.map(|message| {
         let sent_at = (message.attributes.as_ref())
             .and_then(|attributes| attributes.get(&MessageSystemAttributeName::SentTimestamp))
             .and_then(|millis| millis.parse::<i128>().ok())
             .and_then(|millis| OffsetDateTime::from_unix_timestamp_nanos(millis * 1_000_000).ok());
         Sample { body: message.body.unwrap_or_default(), sent_at }
-    }))
+    });
+    Ok(samples.collect())
 }
 
 /// A receipt that is none is refused as such by who would let us delete.

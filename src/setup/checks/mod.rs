@@ -10,7 +10,7 @@ mod queue;
 pub(super) use access::access;
 pub(super) use bucket::bucket;
 pub(super) use database::database;
-pub(super) use delivery::{Hops, delivery};
+pub(super) use delivery::{Hops, delivery, described, ways_round};
 pub(super) use key::{Reader, key};
 #[cfg(test)]
 pub(super) use queue::MESSAGE_BYTES;

@@ -10,8 +10,12 @@ const OURS: &str = "arn:aws:iam::123456789012:role/daemon";
 
 /// The documents of bucket `genomics`, by kind and what they are attached to.
 fn made(sections: &str, told: &Told) -> Result<Vec<(Kind, String, Value)>, String> {
+    made_with("never", sections, told)
+}
+
+fn made_with(every: &str, sections: &str, told: &Told) -> Result<Vec<(Kind, String, Value)>, String> {
     let toml = format!(
-        "[database]\nurl = 'postgres://h/d'\n[[queue]]\nurl = 'https://sqs.eu-central-1.amazonaws.com/123456789012/stocktake'\n{sections}"
+        "[database]\nurl = 'postgres://h/d'\n[doctor]\nevery = '{every}'\n[[queue]]\nurl = 'https://sqs.eu-central-1.amazonaws.com/123456789012/stocktake'\n{sections}"
     );
     let file = std::env::temp_dir().join(format!("stocktake-documents-{}.toml", fastrand::u64(..)));
     std::fs::write(&file, toml).unwrap();
@@ -49,7 +53,7 @@ fn our_own_bucket_takes_two_policies() {
             "Condition": { "StringLike": { "s3:prefix": ["pro${*}jects/*"] } },
         },
         {
-            "Sid": "State", "Effect": "Allow", "Action": ["s3:GetBucketLocation", "s3:GetBucketVersioning"],
+            "Sid": "State", "Effect": "Allow", "Action": ["s3:GetBucketLocation", "s3:GetBucketNotification", "s3:GetBucketVersioning"],
             "Resource": ["arn:aws:s3:::genomics"],
         },
         receive(),
@@ -134,4 +138,45 @@ fn what_is_not_known_is_asked_for() {
     assert!(made(bucket, &told).unwrap_err().contains("twelve digits"));
     let told = Told { principal: Some("daemon".to_owned()), ..Told::default() };
     assert!(made("[[bucket]]\nname = 'genomics'", &told).unwrap_err().contains("must be the ARN"));
+}
+
+#[test]
+fn looking_takes_leave_to_look() {
+    let told = Told { principal: Some(OURS.to_owned()), account: None };
+    let silent = made("[[bucket]]\nname = 'genomics'\nregion = 'eu-central-1'", &told).unwrap();
+    let looking = made_with("15m", "[[bucket]]\nname = 'genomics'\nregion = 'eu-central-1'", &told).unwrap();
+    let sids = |made: &[(Kind, String, Value)]| -> Vec<String> {
+        let statements = made[0].2["Statement"].as_array().unwrap().iter();
+        statements.map(|statement| statement["Sid"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(sids(&silent), ["List", "State", "Receive"]);
+    let more =
+        ["List", "State", "LookAtBucket", "Receive", "LookAtTopics", "LookAtEventBridge", "LookAtKeys"];
+    assert_eq!(sids(&looking), more);
+    assert_eq!(
+        looking[0].2["Statement"][6]["Resource"],
+        json!(["arn:aws:kms:eu-central-1:123456789012:key/*"])
+    );
+}
+
+#[test]
+fn inventory_reports_may_be_read_where_they_are() {
+    let reader = "arn:aws:iam::210987654321:role/reports";
+    let sections = format!(
+        "[[bucket]]\nname = 'genomics'\nregion = 'eu-central-1'\nsource = 'inventory'\n\
+         inventory = 's3://reports/daily/genomics/all/'\ninventory_role_arn = '{reader}'"
+    );
+    let made = made(&sections, &Told { principal: Some(OURS.to_owned()), account: None }).unwrap();
+    let (_, _, reports) =
+        made.iter().find(|(kind, of, _)| *kind == Kind::Permissions && of == reader).unwrap();
+    let list = json!({
+        "Sid": "ListReports", "Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["arn:aws:s3:::reports"],
+        "Condition": { "StringLike": { "s3:prefix": ["daily/genomics/all/*"] } },
+    });
+    let read = json!({
+        "Sid": "ReadReports", "Effect": "Allow", "Action": ["s3:GetObject"],
+        "Resource": ["arn:aws:s3:::reports/daily/genomics/all/*"],
+    });
+    assert_eq!(*reports, policy(json!([list, read])));
+    assert!(made.iter().any(|(kind, of, _)| *kind == Kind::Trust && of == reader));
 }

@@ -12,7 +12,7 @@ mod truth;
 mod writer;
 
 pub(crate) use cluster::Cluster;
-pub(crate) use daemon::alone;
+pub(crate) use daemon::{Told, alone};
 pub(crate) use front::{DELETE, Front, LIST, Play, RECEIVE, Rule, s3_error, sqs_error};
 pub(crate) use relay::Relay;
 pub(crate) use stage::{Config, REGION, Stage};

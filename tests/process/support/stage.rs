@@ -44,6 +44,8 @@ pub(crate) struct Stage {
     pub(crate) queue: Queue,
     /// For files.
     pub(crate) folder: PathBuf,
+    /// Where the daemon finds its keys, if not in its environment.
+    pub(crate) credentials_file: Option<String>,
     pub(super) python: String,
 }
 
@@ -97,7 +99,19 @@ impl Stage {
         let queue = make_queue(&sqs, "events").await;
         let pool = PgPool::connect(database.as_str()).await.unwrap();
         let database = database.into();
-        Self { endpoint, account, database, pool, s3, sqs, seconds_invisible, queue, folder, python }
+        Self {
+            endpoint,
+            account,
+            database,
+            pool,
+            s3,
+            sqs,
+            seconds_invisible,
+            queue,
+            folder,
+            credentials_file: None,
+            python,
+        }
     }
 
     /// A bucket's name that no other test has.
@@ -233,13 +247,13 @@ impl Stage {
     }
 
     /// What leads an AWS client to this stage.
-    pub(crate) fn environment(&self) -> [(&str, &str); 4] {
-        [
-            ("AWS_ACCESS_KEY_ID", &self.account),
-            ("AWS_SECRET_ACCESS_KEY", "secret"),
-            ("AWS_REGION", REGION),
-            ("AWS_ENDPOINT_URL", &self.endpoint),
-        ]
+    pub(crate) fn environment(&self) -> Vec<(&str, &str)> {
+        let place = [("AWS_REGION", REGION), ("AWS_ENDPOINT_URL", &self.endpoint)];
+        let keys = match &self.credentials_file {
+            Some(file) => vec![("AWS_SHARED_CREDENTIALS_FILE", file.as_str())],
+            None => vec![("AWS_ACCESS_KEY_ID", self.account.as_str()), ("AWS_SECRET_ACCESS_KEY", "secret")],
+        };
+        place.into_iter().chain(keys).collect()
     }
 
     /// Asks the catalog for a number.
@@ -254,6 +268,7 @@ impl Stage {
             endpoint: self.endpoint.clone(),
             queues: vec![self.queue.url.clone()],
             seconds_invisible: self.seconds_invisible,
+            doctor: "never",
             more: String::new(),
         }
     }
@@ -299,6 +314,8 @@ pub(crate) struct Config {
     pub(crate) endpoint: String,
     pub(crate) queues: Vec<String>,
     pub(crate) seconds_invisible: u32,
+    /// How often a daemon looks at its set-up. The queues of most tests have no policy.
+    pub(crate) doctor: &'static str,
     /// Further sections.
     pub(crate) more: String,
 }
@@ -325,10 +342,10 @@ impl Config {
     /// The text of the file. One clock tells all times here, so the margin for those of S3 that
     /// disagree can be small, and doubts need not wait for it.
     pub(crate) fn text(&self, admin: std::net::SocketAddr) -> String {
-        let Self { database, endpoint, queues, seconds_invisible, more } = self;
+        let Self { database, endpoint, queues, seconds_invisible, doctor, more } = self;
         let mut text = format!(
             "[database]\nurl = {database:?}\nconnect_timeout = \"2s\"\n\n[aws]\nregion = {REGION:?}\nendpoint_url = {endpoint:?}\n\n\
-             [admin]\nlisten = \"{admin}\"\n\n[merge]\nmargin = \"1s\"\n\n[recheck]\ndelay = \"200ms\"\n"
+             [admin]\nlisten = \"{admin}\"\n\n[merge]\nmargin = \"1s\"\n\n[recheck]\ndelay = \"200ms\"\n\n[doctor]\nevery = {doctor:?}\n"
         );
         for url in queues {
             let _ =

@@ -1,0 +1,161 @@
+//! What an operator can do about a failed call.
+
+use crate::fault::Kind;
+
+/// What is known of a failed call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failed<'a> {
+    /// What a policy calls doing it: `s3:ListBucketVersions`.
+    pub(super) permission: &'a str,
+    /// What a policy calls what it is done to.
+    pub(super) resource: &'a str,
+    /// What was answered, and below it the causes.
+    pub(super) answer: &'a str,
+    /// Whoever asked, by the id of the access key, where the request was signed.
+    pub(super) who: Option<&'a str>,
+    /// The region that S3 named, or the endpoint that is silent.
+    pub(super) told: Option<&'a str>,
+}
+
+/// Answers that say more than their code: a part of the text, and what to do.
+const TELLING: [(&str, &str); 14] = [
+    (
+        "exceeds the 1 hour session limit for roles assumed by role chaining",
+        "set session_duration to \"1h\": whoever is in a role already (an instance, a container, another role) gets an \
+         hour at most in the next",
+    ),
+    (
+        "exceeds the MaxSessionDuration",
+        "lower session_duration, or raise the role's own maximum (MaxSessionDuration)",
+    ),
+    (
+        "not authorized to perform: sts:AssumeRole",
+        "see that the role's trust policy names us and our external_id (`stocktake policy --only trust`), and that we may \
+         do sts:AssumeRole on it (`--only permissions`)",
+    ),
+    (
+        "Unable to validate the following destination",
+        "see that the queue's policy, and the policy of the key it is encrypted with, let s3.amazonaws.com in (`stocktake \
+         policy --only queue` and `key`), and that all other destinations of the bucket still exist; if one of those is \
+         gone for good, `stocktake connect --apply --skip-validation`",
+    ),
+    (
+        "onfigurations overlap",
+        "two rules of one bucket may not overlap: `stocktake connect` names the other one and the ways round",
+    ),
+    (
+        "onfigurations on the same bucket cannot share a common event type",
+        "two rules of one bucket may not overlap: `stocktake connect` names the other one and the ways round",
+    ),
+    (
+        "explicit deny in a service control policy",
+        "ask whoever runs the AWS organisation: a service control policy denies it, whatever other policies allow",
+    ),
+    (
+        "explicit deny in a resource control policy",
+        "ask whoever runs the AWS organisation: a resource control policy denies it, whatever other policies allow",
+    ),
+    (
+        "explicit deny in a permissions boundary",
+        "change the permissions boundary of our user or role, which denies it",
+    ),
+    (
+        "explicit deny in a VPC endpoint policy",
+        "change the policy of the VPC endpoint that the request went through",
+    ),
+    ("explicit deny in a session policy", "take on the role without a session policy that denies it"),
+    (
+        "explicit deny in a resource-based policy",
+        "change the statement with Deny in the policy of what was asked for",
+    ),
+    (
+        "You must wait 60 seconds after deleting a queue",
+        "wait a minute: SQS does not make a queue again sooner whose namesake was deleted",
+    ),
+    ("equest has expired", "set this machine's clock; it is too far off for requests that it signs"),
+];
+
+/// What to do, in one sentence.
+pub(super) fn remedy(kind: Kind, failed: &Failed<'_>) -> String {
+    let Failed { permission, resource, answer, who, told } = failed;
+    if let Some((_, remedy)) = TELLING.iter().find(|(part, _)| answer.contains(part)) {
+        return (*remedy).to_owned();
+    }
+    let who = who.map(|who| format!(" for the owner of access key {who}")).unwrap_or_default();
+    match (kind, told) {
+        (Kind::Denied, _) if answer.to_ascii_lowercase().starts_with("kms") => {
+            format!(
+                "allow kms:Decrypt on the key that encrypts {resource}{who}, and see that the key is enabled"
+            )
+        }
+        (Kind::Denied, _) => format!(
+            "allow {permission} on {resource}{who}; if that is allowed, see whether a Deny, an organisation's service or \
+             resource control policy, or a VPC endpoint's policy forbids it"
+        ),
+        (Kind::Absent, _) => {
+            format!("check that {resource} exists in this account and region, and the endpoint")
+        }
+        (Kind::WrongRegion, Some(region)) => format!("set the region of {resource} to {region:?}"),
+        (Kind::WrongRegion, None) => format!("set the region that {resource} is in"),
+        (Kind::Credentials, _) => format!(
+            "check the credentials in the environment, profile or instance, the role to take on, and this machine's \
+             clock{}",
+            who.replace(" for the owner of", ": it was asked with")
+        ),
+        (Kind::Throttled, _) => {
+            "wait, it is tried again; if it stays, ask less often or look at the service's health".to_owned()
+        }
+        (Kind::Unreachable, Some(endpoint)) => {
+            format!("check network, proxy, DNS and TLS between here and {endpoint}")
+        }
+        (Kind::Unreachable, None) => "check the network; it is tried again".to_owned(),
+        (Kind::Unsupported, _) => format!("use a store that has the call behind {permission}"),
+        (Kind::Malformed, _) => {
+            "check that the endpoint is that of an S3 store and not of a proxy before it".to_owned()
+        }
+        (Kind::Other, _) => "check the region, the endpoint and the name; else report this".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(kind: Kind, answer: &str, who: Option<&str>, told: Option<&str>) -> String {
+        let (permission, resource) = ("s3:ListBucketVersions", "arn:aws:s3:::genomics");
+        remedy(kind, &Failed { permission, resource, answer, who, told })
+    }
+
+    #[test]
+    fn a_remedy_is_for_what_was_answered() {
+        let denied =
+            "AccessDenied: User: arn:aws:iam::1:user/u is not authorized to perform: s3:ListBucketVersions";
+        for (kind, answer, words) in [
+            (Kind::Denied, denied.to_owned(), "allow s3:ListBucketVersions on arn:aws:s3:::genomics for the owner of access key AKIA1; if"),
+            (Kind::Denied, format!("{denied} with an explicit deny in a service control policy"), "organisation: a service control"),
+            (Kind::Denied, format!("{denied} with an explicit deny in a resource control policy"), "a resource control"),
+            (Kind::Denied, "KMS.AccessDeniedException: no".to_owned(), "allow kms:Decrypt on the key"),
+            (Kind::Credentials, "ExpiredToken: The provided token has expired.".to_owned(), "clock: it was asked with access key AKIA1"),
+            (
+                Kind::Credentials,
+                "no credentials could be had: ValidationError: The requested DurationSeconds exceeds the 1 hour session \
+                 limit for roles assumed by role chaining."
+                    .to_owned(),
+                "set session_duration to \"1h\"",
+            ),
+            (
+                Kind::Credentials,
+                "no credentials could be had: AccessDenied: User: u is not authorized to perform: sts:AssumeRole on resource: r"
+                    .to_owned(),
+                "trust policy names us and our external_id",
+            ),
+            (Kind::Other, "InvalidArgument: Unable to validate the following destination configurations".to_owned(), "--skip-validation"),
+            (Kind::Other, "InvalidArgument: Configurations overlap. Configurations on the same bucket cannot share a common event type.".to_owned(), "the ways round"),
+            (Kind::WrongRegion, "PermanentRedirect: use another".to_owned(), "to \"eu-north-1\""),
+        ] {
+            let remedy = said(kind, &answer, Some("AKIA1"), Some("eu-north-1"));
+            assert!(remedy.contains(words), "no {words:?} in {remedy}");
+        }
+        assert!(!said(Kind::Denied, denied, None, None).contains("access key"));
+    }
+}

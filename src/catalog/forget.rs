@@ -1,0 +1,43 @@
+//! Forgetting a connection: its rows, its runs and its doubts.
+
+use super::{Catalog, Connection};
+
+impl Catalog {
+    /// Forgets a connection; the journal of what happened in it stays. Whether there was one. While something
+    /// is at work on the bucket, this waits for it, for up to ten seconds.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses, or the rows are in use for longer.
+    pub async fn forget(&self, connection: &Connection) -> Result<bool, sqlx::Error> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query("set local lock_timeout = '10s'").execute(&mut *transaction).await?;
+        // As connecting does: it may be about to make the partition.
+        sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
+            .bind(&connection.bucket)
+            .execute(&mut *transaction)
+            .await?;
+        let forgotten = sqlx::query("delete from catalog.connections where bucket = $1 and prefix = $2")
+            .bind(&connection.bucket)
+            .bind(&connection.prefix)
+            .execute(&mut *transaction)
+            .await?
+            .rows_affected();
+        for statement in [
+            "delete from catalog.reconciliations where bucket = $1 and starts_with(prefix, $2)",
+            "delete from catalog.rechecks where bucket = $1 and starts_with(key, $2)",
+            // A part of a bucket shares its partition with the others.
+            "delete from catalog.slots where bucket = $1 and starts_with(key, $2)
+                 and exists (select from catalog.connections where connections.bucket = $1)",
+            "select catalog.drop_partition($1)
+             where $2 is not null and not exists (select from catalog.connections where connections.bucket = $1)",
+        ] {
+            sqlx::query(statement)
+                .bind(&connection.bucket)
+                .bind(&connection.prefix)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(forgotten == 1)
+    }
+}

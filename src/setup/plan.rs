@@ -1,0 +1,147 @@
+//! What it takes to connect a bucket, or to undo that: a list of steps, made without asking anybody.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::estate::QueueLook;
+use crate::bucket::rules::Rules;
+
+mod connect;
+mod disconnect;
+
+pub use connect::connect;
+pub(super) use connect::wanted_events;
+pub use disconnect::disconnect;
+
+/// A mark on queues that were made here, so that they go again.
+pub const MADE: &str = "stocktake:made";
+/// What a setting was before, so that it comes back: followed by its name.
+pub const BEFORE: &str = "stocktake:before:";
+/// The ids of our rules begin with this.
+pub const OURS: &str = "stocktake";
+
+/// What is to be connected.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The bucket's name.
+    pub bucket: String,
+    /// What keys begin with; empty for all.
+    pub prefix: String,
+    /// The bucket's ARN.
+    pub bucket_arn: String,
+    /// The account that owns it.
+    pub account: String,
+    /// The queue's name and ARN.
+    pub queue: (String, String),
+    /// The name and ARN of the queue for dead letters.
+    pub dead: (String, String),
+    /// The key that the queue is encrypted with, if one of our own.
+    pub kms_key: Option<String>,
+}
+
+/// What is there.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The queue; none if there is none.
+    pub queue: Option<QueueLook>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// The queue for dead letters; none if there is none of that name.
+    pub dead: Option<QueueLook>,
+    /// Whether that one was made here.
+    pub dead_is_made: bool,
+    /// Who is told what.
+    pub rules: Rules,
+    /// The same as S3 wrote it.
+    pub configuration: String,
+    /// Whether all that is needed comes already, be it by topics or EventBridge.
+    pub is_delivered: bool,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// What is done; none if it is so already.
+    pub action: Option<Action>,
+    /// What it is done to.
+    pub what: String,
+    /// Settings, each with what it was where that changes.
+    pub lines: Vec<String>,
+}
+
+/// What is done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// A queue is made.
+    MakeQueue {
+        /// Its name.
+        name: String,
+        /// What it is set to.
+        settings: BTreeMap<String, String>,
+    },
+    /// A queue is set to something else.
+    SetQueue {
+        /// Its name.
+        name: String,
+        /// What it is set to; an empty text takes a setting away.
+        settings: BTreeMap<String, String>,
+        /// Marks that it gets.
+        tags: BTreeMap<String, String>,
+        /// Marks that go.
+        untag: Vec<String>,
+    },
+    /// The bucket tells our queue.
+    Tell {
+        /// The name of the rule.
+        id: String,
+        /// The rule as S3 takes it.
+        entry: String,
+    },
+    /// It does not any more.
+    Hush {
+        /// The name of the rule.
+        id: String,
+    },
+    /// A queue is deleted.
+    DeleteQueue {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Everything it takes, in the order in which it is done.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// Why it cannot be done; then nothing is.
+    pub refusals: Vec<String>,
+}
+
+impl Plan {
+    /// Whether nothing has to be done.
+    pub fn is_done(&self) -> bool {
+        self.steps.iter().all(|step| step.action.is_none())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, verb) = match &self.action {
+            None => ("=", "stays as it is"),
+            Some(Action::MakeQueue { .. }) => ("+", "will be made"),
+            Some(Action::SetQueue { .. } | Action::Tell { .. } | Action::Hush { .. }) => {
+                ("~", "will be changed")
+            }
+            Some(Action::DeleteQueue { .. }) => ("-", "will be deleted"),
+        };
+        write!(formatter, "{sign} {} {verb}", self.what)?;
+        for line in &self.lines {
+            write!(formatter, "\n{line}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! Connecting a bucket beside other people's notifications, and undoing it.
+
+use aws_sdk_s3::types::BucketVersioningStatus::Enabled;
+use aws_sdk_s3::types::{
+    Event, EventBridgeConfiguration, FilterRule, FilterRuleName, NotificationConfiguration,
+    NotificationConfigurationFilter, QueueConfiguration, S3KeyFilter,
+};
+use aws_sdk_sqs::types::QueueAttributeName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{Config, Stage, Told, eventually};
+
+/// A bucket's notification configuration as it comes over the wire.
+async fn wire(stage: &Stage, bucket: &str) -> String {
+    let address = stage.endpoint.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // The emulator looks at whose key it is, and not at the signature.
+    let request = format!(
+        "GET /{bucket}?notification HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\nauthorization: AWS4-HMAC-SHA256 \
+         Credential={}/20261101/eu-central-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\n\r\n",
+        stage.account
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains(" 200 ") && body.contains("NotificationConfiguration"), "{text}");
+    body.to_owned()
+}
+
+/// Somebody tells a queue of theirs of keys below `prefix` that end in `.bam`, and EventBridge of everything.
+async fn others_notify(stage: &Stage, bucket: &str, prefix: &str) {
+    let queue = stage.another_queue("theirs").await;
+    let rule = |name, value: &str| FilterRule::builder().name(name).value(value).build();
+    let filter = S3KeyFilter::builder()
+        .filter_rules(rule(FilterRuleName::Prefix, prefix))
+        .filter_rules(rule(FilterRuleName::Suffix, ".bam"));
+    let theirs = QueueConfiguration::builder()
+        .id("their rule")
+        .queue_arn(queue.arn)
+        .events(Event::from("s3:ObjectCreated:Put"))
+        .filter(NotificationConfigurationFilter::builder().key(filter.build()).build());
+    let rules = NotificationConfiguration::builder()
+        .queue_configurations(theirs.build().unwrap())
+        .event_bridge_configuration(EventBridgeConfiguration::builder().build());
+    let request = stage.s3.put_bucket_notification_configuration().bucket(bucket);
+    request.notification_configuration(rules.build()).send().await.unwrap();
+}
+
+async fn queues(stage: &Stage) -> Vec<String> {
+    stage.sqs.list_queues().send().await.unwrap().queue_urls.unwrap_or_default()
+}
+
+async fn done(stage: &Stage, config: &Config, words: &[&str]) -> Told {
+    let told = stage.run(config, words).await;
+    assert_eq!(told.code, Some(0), "{told:?}");
+    told
+}
+
+#[tokio::test]
+async fn a_bucket_is_connected_beside_others_and_disconnected_without_a_trace() {
+    let stage = Stage::new().await;
+    let bucket = stage.name("shared");
+    stage.silent_bucket(&bucket, Some(Enabled)).await;
+    others_notify(&stage, &bucket, "b/").await;
+    let (before, queues_before) = (wire(&stage, &bucket).await, queues(&stage).await);
+    let config = Config { queues: Vec::new(), ..stage.config() };
+    let place = ["--bucket", &bucket, "--prefix", "a/", "--region", "Germany"];
+    let with = |words: &[&'static str]| [words, &place].concat();
+
+    let plan = done(&stage, &config, &with(&["connect"])).await;
+    for words in [
+        "queue arn:aws:sqs:",
+        "will be made",
+        "+ rule \"stocktake-a\"",
+        "2 entries of others stay",
+        "nothing was changed",
+    ] {
+        assert!(plan.stdout.contains(words), "no {words:?} in {}", plan.stdout);
+    }
+    assert_eq!((wire(&stage, &bucket).await, queues(&stage).await), (before.clone(), queues_before.clone()));
+
+    let first = done(&stage, &config, &with(&["connect", "--apply"])).await;
+    let between = wire(&stage, &bucket).await;
+    assert_ne!(between, before);
+    let second = done(&stage, &config, &with(&["connect", "--apply"])).await;
+    assert!(second.stdout.contains("nothing is to be done"), "{second:?}");
+    assert_eq!(wire(&stage, &bucket).await, between);
+
+    // The sections that were printed are all that a daemon needs.
+    let (_, sections) = first.stdout.split_once("add to the configuration:").unwrap();
+    let daemon = stage.serve(&config.clone().with(sections)).await;
+    stage.put(&bucket, "a/new", "body").await;
+    eventually("the event of a key", async || {
+        (stage.count("select count(*) from catalog.objects where key = 'a/new'").await == 1).then_some(())
+    })
+    .await;
+    // The doctor's own object comes and goes, and a daemon may be quicker to receive its event.
+    let configured = config.clone().with(sections);
+    let probe = ["doctor", "--bucket", &bucket, "--probe-write", "--format", "json"];
+    let round_trip = async || {
+        let told = stage.run(&configured, &probe).await.json();
+        told.into_iter().find(|finding| finding["check"] == "round trip").unwrap()
+    };
+    assert_eq!(round_trip().await["verdict"], "ok");
+    daemon.stop().await;
+    assert_eq!(round_trip().await["verdict"], "ok");
+    assert_eq!(stage.s3.list_object_versions().bucket(&bucket).send().await.unwrap().versions().len(), 1);
+
+    let healthy = stage.run(&configured, &["doctor", "--bucket", &bucket, "--format", "json"]).await;
+    let failed: Vec<_> =
+        healthy.json().into_iter().filter(|finding| finding["verdict"] == "failure").collect();
+    assert!(failed.iter().all(|finding| finding["check"] == "durability"), "{failed:#?}");
+
+    done(&stage, &configured, &["disconnect", "--bucket", &bucket]).await;
+    assert_eq!(wire(&stage, &bucket).await, between, "only planned");
+    done(&stage, &configured, &["disconnect", "--bucket", &bucket, "--apply", "--drop-rows"]).await;
+    assert_eq!((wire(&stage, &bucket).await, queues(&stage).await), (before, queues_before));
+    assert_eq!(stage.count("select count(*) from catalog.buckets").await, 0);
+    assert_eq!(stage.count("select count(*) from catalog.object_versions").await, 0);
+    let again =
+        done(&stage, &configured, &["disconnect", "--bucket", &bucket, "--apply", "--drop-rows"]).await;
+    assert!(again.stdout.contains("no rule of ours") && again.stdout.contains("no rows"), "{again:?}");
+
+    // There is room again.
+    done(&stage, &configured, &["connect", "--bucket", &bucket, "--apply"]).await;
+    stage.serve(&configured).await.stop().await;
+    assert_eq!(stage.count("select count(*) from catalog.objects").await, 1);
+}
+
+#[tokio::test]
+async fn a_queue_that_was_there_gets_its_settings_back() {
+    let stage = Stage::new().await;
+    let bucket = stage.name("borrowed");
+    stage.silent_bucket(&bucket, None).await;
+    let config = stage.config_of(&[&bucket]);
+    let attributes = async || {
+        let request = stage.sqs.get_queue_attributes().queue_url(&stage.queue.url);
+        let mut told =
+            request.attribute_names(QueueAttributeName::All).send().await.unwrap().attributes.unwrap();
+        // They tell how it goes, not what it is set to.
+        told.retain(|name, _| {
+            !name.as_str().starts_with("Approximate") && !name.as_str().ends_with("Timestamp")
+        });
+        let tags = stage.sqs.list_queue_tags().queue_url(&stage.queue.url).send().await.unwrap().tags;
+        (told, tags.unwrap_or_default())
+    };
+    let before = attributes().await;
+    let plan = done(&stage, &config, &["connect", "--bucket", &bucket]).await;
+    assert!(plan.stdout.contains("MessageRetentionPeriod: 345600 -> 1209600"), "{plan:?}");
+    done(&stage, &config, &["connect", "--bucket", &bucket, "--apply"]).await;
+    let between = attributes().await;
+    assert_eq!(between.0[&QueueAttributeName::MessageRetentionPeriod], "1209600");
+    assert!(between.0[&QueueAttributeName::Policy].contains("aws:SourceAccount"));
+    done(&stage, &config, &["disconnect", "--bucket", &bucket, "--apply"]).await;
+    let after = attributes().await;
+    for (name, value) in &before.0 {
+        assert_eq!(after.0.get(name), Some(value), "{name:?}");
+    }
+    let rest: Vec<_> =
+        after.0.iter().filter(|(name, value)| !before.0.contains_key(name) && !value.is_empty()).collect();
+    assert!(rest.is_empty() && after.1 == before.1, "{rest:?} {:?}", after.1);
+}
+
+#[tokio::test]
+async fn an_overlap_is_refused_before_anything_is_made() {
+    let stage = Stage::new().await;
+    let bucket = stage.name("taken");
+    stage.silent_bucket(&bucket, None).await;
+    others_notify(&stage, &bucket, "").await;
+    let (before, queues_before) = (wire(&stage, &bucket).await, queues(&stage).await);
+    let told = stage.run(&stage.config_of(&[&bucket]), &["connect", "--bucket", &bucket, "--apply"]).await;
+    assert_eq!(told.code, Some(1), "{told:?}");
+    for words in ["refused: rule \"their rule\"", "suffix \".bam\"", ":theirs", "SNS topic", "EventBridge"] {
+        assert!(told.stdout.contains(words), "no {words:?} in {}", told.stdout);
+    }
+    assert_eq!((wire(&stage, &bucket).await, queues(&stage).await), (before, queues_before));
+
+    let terraform = stage
+        .run(
+            &stage.config_of(&[&format!("{bucket}/a/")]),
+            &["connect", "--bucket", &bucket, "--print", "terraform"],
+        )
+        .await;
+    for words in
+        ["resource \"aws_s3_bucket_notification\"", "\"their rule\"", "eventbridge = true", "1209600"]
+    {
+        assert!(terraform.stdout.contains(words), "no {words:?} in {}", terraform.stdout);
+    }
+    let wrong = stage.run(&stage.config(), &["connect", "--bucket", &bucket, "--prefix", "/a"]).await;
+    assert!(wrong.code == Some(78) && wrong.stderr.contains("must not begin with /"), "{wrong:?}");
+}
