@@ -77,7 +77,7 @@ async fn a_run_outlives_the_daemons_that_are_killed_in_the_middle_of_it() {
     let front = Front::of(&stage.endpoint).await;
     front.play(slowly());
     let config = behind(&stage, &front, &bucket);
-    let writer = Writer::start(&stage, &bucket, "");
+    let writer = Writer::beside_small_pages(&stage, &bucket);
 
     let mut daemon = stage.start(&config);
     let begun = stage.run_under_way().await;
@@ -109,7 +109,7 @@ async fn a_daemon_takes_over_what_another_that_is_killed_leaves_of_their_run() {
         front.play(slowly());
     }
     let configs = fronts.each_ref().map(|front| behind(&stage, front, &bucket));
-    let writer = Writer::start(&stage, &bucket, "");
+    let writer = Writer::beside_small_pages(&stage, &bucket);
 
     let [dies, mut lives] = configs.each_ref().map(|config| stage.start(config));
     let begun = stage.run_under_way().await;
@@ -140,13 +140,14 @@ async fn a_store_that_is_not_well_is_listed_all_the_same() {
     let [small, _] = slowly();
     front.play([
         small,
-        Rule::of(LIST, s3_error(503, "SlowDown")).by_chance(0.08),
-        Rule::of(LIST, s3_error(500, "InternalError")).by_chance(0.04),
-        Rule::of(LIST, Play::Lose).by_chance(0.02),
-        Rule::of(LIST, Play::Reset).by_chance(0.04),
+        // Each slows the run down for a while.
+        Rule::of(LIST, s3_error(503, "SlowDown")).by_chance(0.1).times(2),
+        Rule::of(LIST, s3_error(500, "InternalError")).by_chance(0.1).times(3),
+        Rule::of(LIST, Play::Lose).by_chance(0.1).times(2),
+        Rule::of(LIST, Play::Reset).by_chance(0.1).times(2),
     ]);
     let config = behind(&stage, &front, &bucket).with("[ingest]\nworkers = 1");
-    let writer = Writer::start(&stage, &bucket, "");
+    let writer = Writer::beside_small_pages(&stage, &bucket);
     let daemon = stage.start(&config);
     let begun = stage.run_under_way().await;
     stage.until_complete(begun).await;
@@ -167,7 +168,7 @@ async fn a_run_waits_for_credentials_that_are_refused_midway() {
     let [small, slow] = slowly();
     front.play([small, slow, Rule::of(LIST, s3_error(403, "InvalidAccessKeyId")).after(20)]);
     let config = behind(&stage, &front, &bucket);
-    let writer = Writer::start(&stage, &bucket, "");
+    let writer = Writer::beside_small_pages(&stage, &bucket);
     let daemon = stage.start(&config);
     let begun = stage.run_under_way().await;
     let (message, remedy) = stage.problem(&config, &format!("bucket {bucket}/")).await;

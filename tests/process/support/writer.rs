@@ -24,6 +24,16 @@ pub(crate) struct Writer {
 impl Writer {
     /// Writes to keys whose names begin with `prefix`.
     pub(crate) fn start(stage: &Stage, bucket: &str, prefix: &str) -> Self {
+        Self::writing(stage, bucket, prefix, true)
+    }
+
+    /// The same, without deleting single versions: when a page ends with a version that is deleted before the
+    /// next page is asked for, the emulator leaves out all that follows of its key. S3 does not.
+    pub(crate) fn beside_small_pages(stage: &Stage, bucket: &str) -> Self {
+        Self::writing(stage, bucket, "", false)
+    }
+
+    fn writing(stage: &Stage, bucket: &str, prefix: &str, deletes_versions: bool) -> Self {
         let (s3, bucket, prefix) = (stage.s3.clone(), bucket.to_owned(), prefix.to_owned());
         let stop = CancellationToken::new();
         let told = stop.clone();
@@ -34,7 +44,8 @@ impl Writer {
                     return;
                 }
                 let key = format!("{prefix}key {}", number * 7 % KEYS);
-                let oldest = (number % 6 == 5 && versions.len() >= REMEMBERED).then(|| versions.pop_front());
+                let oldest = (deletes_versions && number % 6 == 5 && versions.len() >= REMEMBERED)
+                    .then(|| versions.pop_front());
                 if let Some((key, version)) = oldest.flatten() {
                     let delete = s3.delete_object().bucket(&bucket).key(key);
                     delete.version_id(version).send().await.unwrap();
