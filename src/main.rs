@@ -15,7 +15,8 @@ async fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(exit) => return exit.into(),
     };
-    match commands::run(cli, clock::now).await {
+    // The largest of the commands decides how much room their future takes: too much for a stack.
+    match Box::pin(commands::run(cli, clock::now)).await {
         Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("stocktake: {}", chain(error.as_ref()));
