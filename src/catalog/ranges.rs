@@ -45,8 +45,6 @@ pub struct Progress {
     pub is_done: bool,
     /// Where the range could be cut: what is beyond it, and nothing else, goes to whoever wants a part.
     pub cut: Option<String>,
-    /// Whether somebody of our own process does. Others say so in the range itself.
-    pub is_asked: bool,
 }
 
 /// Writes progress down, if the range is still ours, and renews the lease: whether it is, and
@@ -75,8 +73,7 @@ pub(super) async fn advance(
     .fetch_optional(&mut *transaction)
     .await?;
     let Some((run_id, is_wanted)) = advanced else { return Ok(None) };
-    let Some(cut) = progress.cut.as_deref().filter(|_| (is_wanted || progress.is_asked) && !progress.is_done)
-    else {
+    let Some(cut) = progress.cut.as_deref().filter(|_| is_wanted && !progress.is_done) else {
         return Ok(Some(false));
     };
     sqlx::query("update catalog.ranges set range_to = $2, is_wanted = false where range_id = $1")
@@ -150,13 +147,13 @@ impl Catalog {
         }))
     }
 
-    /// Asks those who have a range for a part of it, `count` of them. Whether there is any range
-    /// that is not done.
+    /// Asks those who have a range for a part of it, `count` of them. None if all ranges are done; else
+    /// whether anybody knows of it now: who is saving a range just then does not.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
-    pub async fn want_ranges(&self, run: &Run, count: usize) -> Result<bool, sqlx::Error> {
-        sqlx::query(
+    pub async fn want_ranges(&self, run: &Run, count: usize) -> Result<Option<bool>, sqlx::Error> {
+        let asked = sqlx::query(
             "update catalog.ranges set is_wanted = true
              where range_id in (
                  select range_id from catalog.ranges
@@ -167,11 +164,15 @@ impl Catalog {
         .bind(run.run_id)
         .bind(i64::try_from(count).unwrap_or(i64::MAX))
         .execute(&self.pool)
+        .await?
+        .rows_affected();
+        let are_all_asked: Option<bool> = sqlx::query_scalar(
+            "select bool_and(is_wanted) from catalog.ranges where run_id = $1 and not is_done",
+        )
+        .bind(run.run_id)
+        .fetch_one(&self.pool)
         .await?;
-        sqlx::query_scalar("select exists (select from catalog.ranges where run_id = $1 and not is_done)")
-            .bind(run.run_id)
-            .fetch_one(&self.pool)
-            .await
+        Ok(are_all_asked.map(|are_all_asked| asked > 0 || are_all_asked))
     }
 
     /// Renews leases, and notes for those who watch how far the run has come. A range that is being

@@ -170,7 +170,6 @@ impl<'a, B: Bucket> Sweep<'a, B> {
             window_to: window.to,
             is_done,
             cut,
-            is_asked: team.is_hungry(),
         };
         let saved = team.save(range, &unsaved.different, &progress).await?;
         let Some(saved) = saved else { return Ok(Hold::Lost) };

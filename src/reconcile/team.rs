@@ -23,6 +23,8 @@ use crate::model::Span;
 const RENEW_EVERY: Duration = Duration::from_secs(LEASE.as_secs() / 3);
 /// How often somebody without a range looks for one that another process gave away.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How soon it asks again when all who have one were busy saving it.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// What they are at.
 pub(super) enum Task {
@@ -221,10 +223,10 @@ impl<B: Bucket> Team<B> {
                 return Ok(Some(range));
             }
             let wanted = self.catalog.want_ranges(run, hungry.count());
-            if !wanted.await.map_err(self.postgres("look for a range"))? {
-                return Ok(None);
-            }
-            let given = tokio::time::timeout(LOOK_EVERY, self.given.notified());
+            let wanted = wanted.await.map_err(self.postgres("look for a range"))?;
+            let Some(is_known) = wanted else { return Ok(None) };
+            let pause = if is_known { LOOK_EVERY } else { ASK_AGAIN };
+            let given = tokio::time::timeout(pause, self.given.notified());
             self.stop.run_until_cancelled(given).await;
         }
     }
