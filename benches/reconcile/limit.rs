@@ -34,7 +34,8 @@ pub(crate) async fn clean(
     let begin = Instant::now();
     let (pages, rows) =
         tokio::join!(discard_pages(authority, bucket, concurrency), discard_rows(pool, table));
-    (pages?, rows?);
+    pages?;
+    rows?;
     Ok(begin.elapsed())
 }
 

@@ -40,8 +40,10 @@ pub async fn run(cli: Cli, clock: Clock) -> anyhow::Result<Exit> {
         Command::Serve(options) => serve::serve(&load(file)?, !options.no_migrate, clock).await,
         Command::Reconcile(options) => reconcile::reconcile(&load(file)?, &options, cli.format, clock).await,
         Command::Recheck(options) => recheck::recheck(&load(file)?, &options, cli.format, clock).await,
-        Command::Connect(options) => connect::connect(file, &options, cli.format, clock).await,
-        Command::Disconnect(options) => connect::disconnect(file, &options, cli.format, clock).await,
+        Command::Connect(options) => Box::pin(connect::connect(file, &options, cli.format, clock)).await,
+        Command::Disconnect(options) => {
+            Box::pin(connect::disconnect(file, &options, cli.format, clock)).await
+        }
         Command::Doctor(options) => doctor::doctor(&load(file)?, &options, cli.format, clock).await,
         Command::Replay(options) => replay::replay(&load(file)?, &options, cli.format, clock).await,
         Command::Policy(options) => policy::policy(&load(file)?, &options, cli.format),

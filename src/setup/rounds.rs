@@ -27,7 +27,7 @@ impl Rounds {
     pub(crate) async fn keep_looking(self, shutdown: CancellationToken) {
         let mut failed = BTreeSet::new();
         loop {
-            let look = examine(&self.account, &self.wish, Depth::Cheap, self.clock);
+            let look = Box::pin(examine(&self.account, &self.wish, Depth::Cheap, self.clock));
             let Some(findings) = shutdown.run_until_cancelled(look).await else { return };
             failed = self.tell(&findings, &failed);
             if shutdown.run_until_cancelled(tokio::time::sleep(self.every)).await.is_none() {

@@ -10,7 +10,7 @@ use crate::bucket::rules::{Destination, Rule};
 use crate::setup::checks::described;
 use crate::setup::estate::QueueLook;
 
-/// Plans to undo what [`connect`] did, and nothing else.
+/// Plans to undo what [`super::connect()`] did, and nothing else.
 pub fn disconnect(target: &Target, found: &Found) -> Plan {
     let mut plan = Plan::default();
     let queue = Destination::Queue(target.queue.1.clone());

@@ -9,8 +9,11 @@ use stocktake::fault::{Fault, Kind};
 use super::{Store, fault};
 
 /// Objects by their keys, and how many more may be read until all is denied.
+type State = (BTreeMap<String, Vec<u8>>, Option<usize>);
+
+/// Where a report lies.
 #[derive(Default)]
-pub(crate) struct Shelf(Mutex<(BTreeMap<String, Vec<u8>>, Option<usize>)>);
+pub(crate) struct Shelf(Mutex<State>);
 
 impl Store {
     /// Puts objects, or, for an empty one, takes it away.
@@ -32,7 +35,7 @@ impl Store {
 }
 
 impl Shelf {
-    fn state(&self) -> MutexGuard<'_, (BTreeMap<String, Vec<u8>>, Option<usize>)> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
     }
 }
