@@ -138,6 +138,10 @@ pub fn start<Q: Queue>(
     settings: Settings,
     tasks: &mut JoinSet<&'static str>,
 ) {
+    // A worker whom nobody can send anything ends, and with it the daemon.
+    if sources.is_empty() {
+        return;
+    }
     let mut workers = Vec::new();
     for _ in 0..settings.workers.max(1) {
         let (sender, receiver) = mpsc::channel(settings.batch_records * WAITING_BATCHES);
