@@ -143,34 +143,6 @@ async fn a_daemon_tells_of_a_broken_set_up_until_it_is_mended() {
     daemon.stop().await;
 }
 
-/// Rotation: whoever changes keys in a file does not start the daemon again. There is no queue here, as the
-/// emulator lets everybody receive.
-#[tokio::test]
-async fn keys_that_are_changed_in_a_file_are_used_without_a_restart() {
-    let mut stage = Stage::new().await;
-    let bucket = stage.name("rotated");
-    stage.silent_bucket(&bucket, None).await;
-    stage.put(&bucket, "a", "body").await;
-    let file = stage.folder.join("credentials");
-    let write = |key: &str| {
-        let text = format!("[default]\naws_access_key_id = {key}\naws_secret_access_key = secret\n");
-        std::fs::write(&file, text).unwrap();
-    };
-    // To the emulator, this is another account, which may not list the bucket.
-    write("999999999999");
-    stage.credentials_file = Some(file.to_str().unwrap().to_owned());
-    let config = crate::support::Config { queues: Vec::new(), ..stage.config_of(&[&bucket]) };
-    let mut daemon = stage.start(&config);
-    daemon.until_readyz(200, &format!("degraded: bucket {bucket}/: ")).await;
-    write(&stage.account);
-    eventually("a listing with the other keys", async || {
-        daemon.must_run();
-        (stage.count("select count(*) from catalog.objects").await == 1).then_some(())
-    })
-    .await;
-    daemon.stop().await;
-}
-
 #[tokio::test]
 async fn policies_are_printed_as_documents() {
     let stage = Stage::new().await;
