@@ -14,6 +14,7 @@ use crate::catalog::Connection;
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::config::{self, Config};
+use crate::enrich::Enricher;
 use crate::health::{Health, Subject};
 use crate::ingest::{self, Activity, Backlog, Ending, Plant, Settings, Source};
 use crate::recheck::Rechecker;
@@ -152,6 +153,19 @@ async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'stati
             clock,
         };
         tasks.spawn(named("bucket keeper", keeper.keep_true(shutdown.clone())));
+        if section.enrich.is_on() {
+            let enricher = Enricher {
+                bucket: Arc::clone(&bucket),
+                catalog: catalog.clone(),
+                connection: Arc::clone(connection),
+                enrich: section.enrich,
+                concurrency: config.enrich.concurrency,
+                rate: config.enrich.rate,
+                health: health.clone(),
+                clock,
+            };
+            tasks.spawn(named("details", enricher.look_at_versions(shutdown.clone())));
+        }
         let rechecker = Rechecker {
             bucket,
             catalog: catalog.clone(),
@@ -189,6 +203,7 @@ fn subjects(config: &Config) -> Vec<Subject> {
             Subject::Notifications { name: name(), prefix: prefix() },
             Subject::SetUp { name: name(), prefix: prefix() },
             Subject::Rechecks { name: name(), prefix: prefix() },
+            Subject::Details { name: name(), prefix: prefix() },
         ]
     });
     [Subject::Database].into_iter().chain(queues).chain(buckets).collect()

@@ -35,6 +35,13 @@ pub enum Subject {
         /// Its prefix; empty for the whole bucket.
         prefix: String,
     },
+    /// What is looked at there beyond listings and events.
+    Details {
+        /// The bucket's name.
+        name: String,
+        /// Its prefix; empty for the whole bucket.
+        prefix: String,
+    },
     /// What lies between that part and its queues, as the doctor finds it.
     SetUp {
         /// The bucket's name.
@@ -62,6 +69,7 @@ impl fmt::Display for Subject {
             Self::Notifications { name, prefix } => {
                 write!(formatter, "notifications of bucket {name}/{prefix}")
             }
+            Self::Details { name, prefix } => write!(formatter, "details in bucket {name}/{prefix}"),
             Self::SetUp { name, prefix } => write!(formatter, "set-up of bucket {name}/{prefix}"),
             Self::Rechecks { name, prefix } => write!(formatter, "rechecks in bucket {name}/{prefix}"),
         }

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod daemon;
+pub mod enrich;
 pub mod fault;
 pub mod health;
 pub mod ignore;

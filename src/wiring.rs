@@ -111,6 +111,7 @@ pub(crate) fn connection(config: &Config, bucket: &config::Bucket) -> Arc<Connec
             margin: config.merge.margin,
             trust_sequencers: bucket.trust_sequencers,
             recheck_delay: config.recheck.delay,
+            is_enriched: bucket.enrich.is_on(),
             is_journaled: !config.journal.keep.is_zero(),
         },
     })

@@ -137,6 +137,7 @@ pub(crate) fn connection(name: &str) -> Connection {
         trust_sequencers: true,
         recheck_delay: Duration::from_secs(3),
         is_journaled: true,
+        is_enriched: false,
     };
     Connection { bucket: name.to_owned(), prefix: String::new(), ignore: Ignore::default(), terms }
 }

@@ -6,6 +6,7 @@ use std::future::Future;
 use crate::fault::Fault;
 use crate::model::{Listed, VersionId, Window};
 
+pub mod details;
 pub mod listing;
 mod objects;
 mod pace;

@@ -16,6 +16,7 @@ use crate::aws::{Call, Watch};
 use crate::fault::{Fault, Kind};
 use crate::model::Window;
 
+mod details;
 mod fallback;
 mod notifications;
 mod objects;

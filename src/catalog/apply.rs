@@ -3,13 +3,14 @@
 use time::OffsetDateTime;
 
 use super::connections::{Hold, hold};
+use super::details::{Versions, follow};
 use super::journal::{Cause, Event, Journal};
 use super::rechecks::{Ask, ask};
 use super::retry::retry;
 use super::rows::load;
 use super::write::write;
 use super::{Catalog, Connection};
-use crate::model::Verdict;
+use crate::model::{Fact, Outcome, Verdict};
 
 impl Catalog {
     /// Merges what events claim about keys of one bucket into what is held of them, queues the keys
@@ -46,7 +47,7 @@ impl Catalog {
         let mut after = before.clone();
         let mut journal = Journal::new(connection.terms.is_journaled);
         let mut verdicts = Vec::with_capacity(events.len());
-        let mut doubts = Vec::new();
+        let (mut doubts, mut again) = (Vec::new(), Versions::new());
         for event in events {
             let stack = after.entry(event.key.to_owned()).or_default();
             let verdict = journal.follow(*event, stack, |stack| stack.apply(event.claim, &horizon));
@@ -55,10 +56,14 @@ impl Catalog {
                 reason,
                 run_id: None,
             }));
+            if matches!(event.claim.fact, Fact::Attributes(_)) && verdict.outcome != Outcome::Stale {
+                again.insert((event.key, &event.claim.version));
+            }
             verdicts.push(verdict);
         }
 
         write(&mut transaction, bucket, &before, &after, now).await?;
+        follow(&mut transaction, connection, &before, &after, again, false, now).await?;
         let changes = journal.write(&mut transaction, bucket, Cause::Event).await?;
         ask(&mut transaction, bucket, doubts, now, connection.terms.recheck_delay).await?;
         transaction.commit().await?;

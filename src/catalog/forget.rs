@@ -1,4 +1,4 @@
-//! Forgetting a connection: its rows, its runs and its doubts.
+//! Forgetting a connection: its rows, their details, its runs and its doubts.
 
 use super::{Catalog, Connection};
 
@@ -25,6 +25,9 @@ impl Catalog {
         for statement in [
             "delete from catalog.reconciliations where bucket = $1 and starts_with(prefix, $2)",
             "delete from catalog.rechecks where bucket = $1 and starts_with(key, $2)",
+            // In the order in which what was seen is written down.
+            "delete from catalog.lookups where bucket = $1 and starts_with(key, $2)",
+            "delete from catalog.details where bucket = $1 and starts_with(key, $2)",
             // A part of a bucket shares its partition with the others.
             "delete from catalog.slots where bucket = $1 and starts_with(key, $2)
                  and exists (select from catalog.connections where connections.bucket = $1)",

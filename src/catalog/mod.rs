@@ -15,6 +15,7 @@ use precedence::Precedence;
 
 mod apply;
 mod connections;
+mod details;
 mod forget;
 mod held;
 mod inspect;
@@ -40,6 +41,7 @@ mod withheld;
 mod write;
 
 pub use connections::Connection;
+pub use details::{Lookup, Seen};
 pub use held::{Held, HeldKey, Place};
 pub use inspect::Server;
 pub use journal::{Event, Origin};
@@ -166,6 +168,8 @@ pub struct Terms {
     pub recheck_delay: Duration,
     /// Whether changes are written into the journal.
     pub is_journaled: bool,
+    /// Whether versions are looked at when they are created.
+    pub is_enriched: bool,
 }
 
 impl Terms {

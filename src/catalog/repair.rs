@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::connections::{Hold, hold};
+use super::details::{Versions, follow};
 use super::journal::{Cause, Journal};
 use super::ranges::{advance, note_withheld};
 use super::rechecks::{Ask, Recheck, ask, strike};
@@ -264,6 +265,7 @@ pub(super) async fn observe<'a>(
             .extend(observation.drift.into_iter().map(|(version, kind)| (key.clone(), version, kind)));
     }
     write(transaction, &connection.bucket, &before, &after, now).await?;
+    follow(transaction, connection, &before, &after, Versions::new(), is_first, now).await?;
     let mut journal = Journal::new(connection.terms.is_journaled && !is_first);
     journal.compare(&before, &after);
     let changes = journal.write(transaction, &connection.bucket, cause).await?;

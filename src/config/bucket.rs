@@ -8,6 +8,7 @@ use super::inventory::{self, Inventory, Source};
 use super::region::{self, PROJECT_REGIONS};
 use super::section::Section;
 use crate::aws::Access;
+use crate::bucket::details::Enrich;
 use crate::ignore::Ignore;
 
 /// Below a second the runs of one bucket would only chase each other.
@@ -34,6 +35,8 @@ pub struct Bucket {
     pub trust_sequencers: bool,
     /// Keys that stay out of the catalog.
     pub ignore: Ignore,
+    /// What is asked of each version that is created, nothing.
+    pub enrich: Enrich,
     /// The key that objects are encrypted with, if it is not AWS's: policies have to name it.
     pub kms_key: Option<String>,
     /// The region it must be in, where the entry itself names one. That of `[aws]` is only where
@@ -84,6 +87,7 @@ impl Bucket {
             requests_per_second: section.number("requests_per_second", 1..=REQUESTS_PER_SECOND_MAX),
             trust_sequencers: section.flag("trust_sequencers"),
             ignore: ignore(section),
+            enrich: enrich(section),
             kms_key: access::kms_key(section),
             required_region,
             access,
@@ -95,6 +99,19 @@ impl Bucket {
         self.name == other.name
             && (self.prefix.starts_with(&other.prefix) || other.prefix.starts_with(&self.prefix))
     }
+}
+
+fn enrich(section: &mut Section<'_>) -> Enrich {
+    let mut enrich = Enrich::default();
+    for word in section.texts("enrich") {
+        match word.as_str() {
+            "head" => enrich.head = true,
+            "tags" => enrich.tags = true,
+            _ => section
+                .mistake("enrich", format_args!("{word:?} cannot be asked for: \"head\" and \"tags\" can")),
+        }
+    }
+    enrich
 }
 
 fn ignore(section: &mut Section<'_>) -> Ignore {

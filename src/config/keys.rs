@@ -54,9 +54,9 @@ pub(super) fn headers() -> String {
 }
 
 /// All of them, in the order in which mistakes are reported.
-pub(super) const SECTIONS: [&Section; 13] = [
-    &DATABASE, &AWS, &ADMIN, &LOG, &INGEST, &JOURNAL, &MERGE, &RECHECK, &RECONCILE, &DOCTOR, &SHUTDOWN,
-    &QUEUE, &BUCKET,
+pub(super) const SECTIONS: [&Section; 14] = [
+    &DATABASE, &AWS, &ADMIN, &LOG, &INGEST, &JOURNAL, &MERGE, &RECHECK, &RECONCILE, &ENRICH, &DOCTOR,
+    &SHUTDOWN, &QUEUE, &BUCKET,
 ];
 
 pub(super) const DATABASE: Section =
@@ -92,6 +92,7 @@ pub(super) const RECONCILE: Section = table(
         preset("backlog_age", "5m"),
     ],
 );
+pub(super) const ENRICH: Section = table("enrich", &[preset("concurrency", "8"), preset("rate", "100")]);
 pub(super) const DOCTOR: Section = table("doctor", &[preset("every", "15m")]);
 pub(super) const SHUTDOWN: Section = table("shutdown", &[preset("grace", "20s")]);
 pub(super) const QUEUE: Section = list(
@@ -123,6 +124,7 @@ pub(super) const BUCKET: Section = list(
         preset("requests_per_second", "1000"),
         preset("trust_sequencers", "true"),
         unset("ignore"),
+        unset("enrich"),
         unset("kms_key"),
         unset("region"),
         unset("endpoint_url"),

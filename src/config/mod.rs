@@ -30,7 +30,9 @@ pub use inventory::{Inventory, Source};
 pub use mistake::{Errors, Mistake};
 pub use queue::Queue;
 pub use region::PROJECT_REGIONS;
-pub use settings::{Admin, Doctor, Ingest, Journal, Log, LogFormat, Merge, Recheck, Reconcile, Shutdown};
+pub use settings::{
+    Admin, Doctor, Enrich, Ingest, Journal, Log, LogFormat, Merge, Recheck, Reconcile, Shutdown,
+};
 
 use crate::aws::Access;
 use section::Tree;
@@ -57,6 +59,8 @@ pub struct Config {
     pub recheck: Recheck,
     /// When a scheduled run begins.
     pub reconcile: Reconcile,
+    /// How created versions are looked at.
+    pub enrich: Enrich,
     /// How often set-up is looked at.
     pub doctor: Doctor,
     /// How the daemon ends.
@@ -138,6 +142,7 @@ impl Config {
             merge: Merge::read(&mut tree.table(&keys::MERGE)),
             recheck: Recheck::read(&mut tree.table(&keys::RECHECK)),
             reconcile: Reconcile::read(&mut tree.table(&keys::RECONCILE)),
+            enrich: Enrich::read(&mut tree.table(&keys::ENRICH)),
             doctor: Doctor::read(&mut tree.table(&keys::DOCTOR)),
             shutdown: Shutdown::read(&mut tree.table(&keys::SHUTDOWN)),
             queues: tree.list(&keys::QUEUE, |section| Queue::read(section, &aws)),

@@ -26,6 +26,10 @@ const RECHECKS_AT_ONCE_MAX: usize = 64;
 const RANGES_AT_ONCE_MAX: usize = 256;
 /// More would mean more pages and rows in memory than anybody wants.
 const RUNS_AT_ONCE_MAX: usize = 64;
+const LOOKUPS_AT_ONCE_MAX: usize = 64;
+/// What S3 promises for all of a prefix is 5,500
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html>).
+const LOOKUP_RATE_MAX: u32 = 5_000;
 const RECHECK_LIMIT_MAX: usize = 10_000_000;
 /// The whole exit has 25 s, and what follows the grace needs one of them.
 const GRACE_MAX: Duration = Duration::from_secs(24);
@@ -190,6 +194,24 @@ impl Reconcile {
             max_removals: section.number("max_removals", 0..=100),
             backlog_wait: section.duration("backlog_wait", Duration::ZERO..=24 * HOUR),
             backlog_age: section.duration("backlog_age", SECOND..=24 * HOUR),
+        }
+    }
+}
+
+/// How versions are looked at that are created in buckets with `enrich`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enrich {
+    /// How many versions of one bucket are looked at at once, 8.
+    pub concurrency: usize,
+    /// How many requests a second are made for one bucket at most, 100.
+    pub rate: u32,
+}
+
+impl Enrich {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            concurrency: section.number("concurrency", 1..=LOOKUPS_AT_ONCE_MAX),
+            rate: section.number("rate", 1..=LOOKUP_RATE_MAX),
         }
     }
 }

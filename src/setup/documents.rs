@@ -87,7 +87,8 @@ pub fn documents(config: &Config, bucket: &[&Bucket], told: &Told) -> Result<Vec
             region: region.clone(),
             kms_key: parts.iter().find_map(|part| part.kms_key.clone()),
             doctor: config.doctor.every.is_some(),
-            ..Use::default()
+            heads: parts.iter().any(|part| part.enrich.head),
+            tags: parts.iter().any(|part| part.enrich.tags),
         };
         permissions.entry(*role).or_default().extend(policy::bucket(&used));
     }

@@ -84,6 +84,7 @@ async fn two_writers_leave_what_one_order_of_their_batches_makes(pool: PgPool) {
         trust_sequencers: true,
         recheck_delay: Duration::from_secs(3),
         is_journaled: true,
+        is_enriched: false,
     };
     let connection =
         Connection { bucket: "genomics".to_owned(), prefix: String::new(), ignore: Ignore::default(), terms };

@@ -4,6 +4,7 @@
 
 mod agreement;
 mod catalog;
+mod details;
 mod guard;
 mod ignore;
 mod ingest;

@@ -165,3 +165,68 @@ async fn all_shapes_share_a_queue() {
     }
     assert_eq!(stage.count("select count(*) from catalog.quarantine").await, 0);
 }
+
+#[tokio::test]
+async fn created_versions_are_looked_at() {
+    let stage = Stage::new().await;
+    let buckets = [("seen", Some(Enabled)), ("plain", None)].map(|(word, state)| (stage.name(word), state));
+    let mut config = stage.config();
+    for (bucket, state) in &buckets {
+        stage.bucket(bucket, state.clone()).await;
+        stage.put(bucket, "before", "body").await;
+        config = config.place_with(bucket, "enrich = [\"head\", \"tags\"]");
+    }
+    let _daemon = stage.serve(&config).await;
+    for (bucket, _) in &buckets {
+        let request = stage
+            .s3
+            .put_object()
+            .bucket(bucket)
+            .key("a b")
+            .content_type("text/x-lab")
+            .metadata("Sample", "7");
+        request.tagging("lab=7").body(b"body".to_vec().into()).send().await.unwrap();
+    }
+    let details = async |bucket: &str| {
+        let query = "select concat_ws(' ', key, content_type, metadata ->> 'sample', tags ->> 'lab')
+                     from catalog.object_details where bucket = $1 order by key";
+        let details: Vec<String> =
+            sqlx::query_scalar(query).bind(bucket).fetch_all(&stage.pool).await.unwrap();
+        details
+    };
+    for (bucket, _) in &buckets {
+        eventually("details", async || {
+            let told = details(bucket).await;
+            // The event of what was there before may still come after the first listing.
+            told.contains(&"a b text/x-lab 7 7".to_owned()).then_some(())
+        })
+        .await;
+    }
+
+    // The emulator tells nobody of tags.
+    let (bucket, _) = &buckets[0];
+    let version: String =
+        sqlx::query_scalar("select version_id from catalog.objects where bucket = $1 and key = 'a b'")
+            .bind(bucket)
+            .fetch_one(&stage.pool)
+            .await
+            .unwrap();
+    let tag = aws_sdk_s3::types::Tag::builder().key("lab").value("8").build().unwrap();
+    let tags = aws_sdk_s3::types::Tagging::builder().tag_set(tag).build().unwrap();
+    stage.s3.put_object_tagging().bucket(bucket).key("a b").tagging(tags).send().await.unwrap();
+    let mut tagged = record(bucket, "a+b", "ObjectTagging:Put");
+    tagged["s3"]["object"]["versionId"] = json!(version);
+    tagged["eventTime"] =
+        json!((stocktake::clock::now() + Duration::from_secs(60)).format(&Rfc3339).unwrap());
+    stage.send(&message(&[tagged])).await;
+    eventually("the new tag", async || {
+        details(bucket).await.contains(&"a b text/x-lab 7 8".to_owned()).then_some(())
+    })
+    .await;
+
+    stage.s3.delete_object().bucket(bucket).key("a b").version_id(version).send().await.unwrap();
+    eventually("no details of what is gone", async || {
+        details(bucket).await.iter().all(|told| !told.starts_with("a b")).then_some(())
+    })
+    .await;
+}

@@ -6,7 +6,7 @@ use super::*;
 
 const URL: &str = "[database]\nurl = 'postgres://u:s3cret@h/d'\n";
 
-const KNOWN: &str = "[database], [aws], [admin], [log], [ingest], [journal], [merge], [recheck], [reconcile], [doctor], [shutdown], [[queue]], [[bucket]]";
+const KNOWN: &str = "[database], [aws], [admin], [log], [ingest], [journal], [merge], [recheck], [reconcile], [enrich], [doctor], [shutdown], [[queue]], [[bucket]]";
 
 /// What is wrong with this, below a valid `[database]`.
 fn check(toml: &str, variables: &[(&str, &str)], expected: &[&str]) {
@@ -43,7 +43,7 @@ fn every_mistake_is_reported_at_once() {
             "admin.listen: must be an IP address and a port such as \"127.0.0.1:9464\", or \"\" for none, not \"localhost:9464\"",
             "log.format: must be \"text\" or \"json\", not \"xml\"",
             "queue[0].url: is an ARN: write the queue's URL, such as \"https://sqs.eu-central-1.amazonaws.com/123456789012/stocktake\"",
-            "bucket[0].prefx: unknown key; known here: name, prefix, project_region, reconcile_every, source, inventory, inventory_role_arn, inventory_external_id, requests_per_second, trust_sequencers, ignore, kms_key, region, endpoint_url, role_arn, external_id, session_name, session_duration",
+            "bucket[0].prefx: unknown key; known here: name, prefix, project_region, reconcile_every, source, inventory, inventory_role_arn, inventory_external_id, requests_per_second, trust_sequencers, ignore, enrich, kms_key, region, endpoint_url, role_arn, external_id, session_name, session_duration",
             "bucket[0].name: \"a\" cannot be a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens, a letter or digit at both ends, no two dots together and not an IP address",
             "bucket[1].name: is required: set it in the file, or as STOCKTAKE_BUCKET__1__NAME",
             "bucket[1].prefix: must not begin with /: S3's keys are not paths, and \"/a\" is another key than \"a\"; write \"b\"",
@@ -242,6 +242,7 @@ fn what_only_setting_up_needs_is_checked_too() {
          [[bucket]]
          name = 'abc'
          ignore = ['a/[']
+         enrich = ['tags', 'heads']
          [[bucket]]
          name = 'def'
          ignore = [1]",
@@ -250,6 +251,7 @@ fn what_only_setting_up_needs_is_checked_too() {
             "aws.session_name: must be 2 to 64 letters, digits and characters of _+=,.@-",
             "queue[0].kms_key: must be the ARN of a key such as \"arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab\", and no alias",
             "bucket[0].ignore: \"a/[\" is no glob: unclosed character class; missing ']'",
+            "bucket[0].enrich: \"heads\" cannot be asked for: \"head\" and \"tags\" can",
             "bucket[1].ignore: must be a list of texts, such as [\"**/*.tmp\"]",
         ],
     );

@@ -65,6 +65,7 @@ pub(crate) fn connection(prefix: &str) -> Connection {
         trust_sequencers: true,
         recheck_delay: Duration::from_secs(3),
         is_journaled: true,
+        is_enriched: false,
     };
     Connection { bucket: "genomics".to_owned(), prefix: prefix.to_owned(), ignore: Ignore::default(), terms }
 }
