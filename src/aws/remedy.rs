@@ -30,13 +30,13 @@ const TELLING: [(&str, &str); 14] = [
     ),
     (
         "not authorized to perform: sts:AssumeRole",
-        "see that the role's trust policy names us and our external_id (`stocktake policy --only trust`), and that we may \
+        "see that the role's trust policy names us and our external_id (`stocktake policy --bucket B --account ID --only trust`), and that we may \
          do sts:AssumeRole on it (`--only permissions`)",
     ),
     (
         "Unable to validate the following destination",
         "see that the queue's policy, and the policy of the key it is encrypted with, let s3.amazonaws.com in (`stocktake \
-         policy --only queue` and `key`), and that all other destinations of the bucket still exist; if one of those is \
+         policy --bucket B --account ID --only queue` and `key`), and that all other destinations of the bucket still exist; if one of those is \
          gone for good, `stocktake connect --apply --skip-validation`",
     ),
     (

@@ -227,7 +227,7 @@ async fn last_words(
         }
     }];
     if let Some(key) = &target.kms_key {
-        words.push(format!("the policy of key {key} is not touched: see `stocktake policy --only key`"));
+        words.push(format!("the policy of key {key} is not touched: see `stocktake policy --bucket B --account ID --only key`"));
     }
     let url = meeting.account.queue_url(&target.queue.0).await;
     let url = url.map_err(|fault| anyhow::anyhow!("{fault}; {}", fault.remedy))?;

@@ -126,7 +126,7 @@ async fn a_daemon_tells_of_a_broken_set_up_until_it_is_mended() {
     daemon.until_readyz(200, &format!("degraded: {subject}: {words}")).await;
     let (message, remedy) = stage.problem(&config, &subject).await;
     assert!(
-        message.contains(words) && remedy.contains("stocktake policy --only queue"),
+        message.contains(words) && remedy.contains("stocktake policy --bucket B --account ID --only queue"),
         "{message}; {remedy}"
     );
     let metric = format!("stocktake_setup_failures{{bucket=\"{bucket}\",check=\"queue policy\"}}");

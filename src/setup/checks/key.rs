@@ -24,7 +24,8 @@ pub(in crate::setup) fn key(
     reader: &Reader<'_>,
 ) -> Vec<Finding> {
     const CHECK: &str = "encryption key";
-    const REMEDY: &str = "add what `stocktake policy --only key` prints to the key's policy";
+    const REMEDY: &str =
+        "add what `stocktake policy --bucket B --account ID --only key` prints to the key's policy";
     let service = reader.service;
     // AWS's own have fixed aliases, and policies that nobody can change.
     if id.contains("alias/aws/") {
@@ -79,6 +80,6 @@ fn aws_owned(subject: &Subject, id: &str, service: &str) -> Finding {
     subject.failure(
         "encryption key",
         format!("{id} is AWS's own key, whose policy does not let {service} use it and cannot be changed"),
-        "encrypt with SSE-SQS or with a key of your own (kms_key), and let that be used: `stocktake policy --only key`",
+        "encrypt with SSE-SQS or with a key of your own (kms_key), and let that be used: `stocktake policy --bucket B --account ID --only key`",
     )
 }

@@ -133,7 +133,7 @@ pub(in crate::setup) fn policy(
     sender: &str,
 ) -> Vec<Finding> {
     const CHECK: &str = "queue policy";
-    let remedy = "add the statement that `stocktake policy --only queue` prints";
+    let remedy = "add the statement that `stocktake policy --bucket B --account ID --only queue` prints";
     let Some(policy) = policy else {
         let found = format!("it has none, so {sender} may not send to it");
         return vec![subject.failure(CHECK, found, remedy)];
@@ -170,7 +170,7 @@ pub(in crate::setup) fn policy(
         findings.push(subject.warning(
             "queue policy is tight",
             format!("its {} lets anybody send, or any bucket of anybody's", open.join(" and ")),
-            "add aws:SourceArn and aws:SourceAccount conditions, as `stocktake policy --only queue` prints them",
+            "add aws:SourceArn and aws:SourceAccount conditions, as `stocktake policy --bucket B --account ID --only queue` prints them",
         ));
     }
     findings

@@ -354,10 +354,15 @@ async fn a_key_that_keeps_s3_out_is_named() {
         world.key_is_enabled = false;
     })
     .await;
-    broken(Failure, "encryption key", &["kms:GenerateDataKey", "stocktake policy --only key"], |world| {
-        keyed(world);
-        world.key_policy = lets("s3.amazonaws.com", &json!("kms:Decrypt"), "*", "*");
-    })
+    broken(
+        Failure,
+        "encryption key",
+        &["kms:GenerateDataKey", "stocktake policy --bucket B --account ID --only key"],
+        |world| {
+            keyed(world);
+            world.key_policy = lets("s3.amazonaws.com", &json!("kms:Decrypt"), "*", "*");
+        },
+    )
     .await;
     for permission in ["kms:DescribeKey", "kms:GetKeyPolicy"] {
         broken(Unknown, "encryption key", &[permission], |world| {
