@@ -17,6 +17,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::health::{Health, Problem, Snapshot, line};
+use crate::metrics;
+use crate::pulse::{Pulses, Sign};
 
 /// How long requests under way may take once the daemon stops: a client that says nothing must
 /// not hold it up.
@@ -30,6 +32,7 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 #[derive(Clone)]
 struct Admin {
     health: Health,
+    pulses: Pulses,
     metrics: PrometheusHandle,
 }
 
@@ -44,6 +47,7 @@ pub async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
 pub async fn serve(
     listener: TcpListener,
     health: Health,
+    pulses: Pulses,
     metrics: PrometheusHandle,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -51,7 +55,7 @@ pub async fn serve(
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(render))
-        .with_state(Admin { health, metrics });
+        .with_state(Admin { health, pulses, metrics });
     let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::select! {
         served = server.into_future() => served.context("serve the admin endpoint"),
@@ -59,11 +63,28 @@ pub async fn serve(
     }
 }
 
-async fn livez() -> Response {
-    answer(StatusCode::OK, TEXT, "ok\n".to_owned())
+/// Whether the loops turn. Only a restart helps one that is stuck; what a restart does not help is for
+/// [`readyz`] to tell.
+async fn livez(State(admin): State<Admin>, headers: HeaderMap) -> Response {
+    let stuck = admin.pulses.stuck();
+    let status = if stuck.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    if wants_json(&headers) {
+        let loops = admin.pulses.all().into_iter().map(|Sign { name, silent, is_stuck }| Turning {
+            name,
+            is_stuck,
+            silent_seconds: silent.as_secs_f64(),
+        });
+        return json(status, &Liveness { live: stuck.is_empty(), loops: loops.collect() });
+    }
+    let lines = stuck.iter().map(|Sign { name, silent, .. }| format!("stuck for {silent:.0?}: {name}\n"));
+    let body: String = lines.collect();
+    answer(status, TEXT, if body.is_empty() { "ok\n".to_owned() } else { body })
 }
 
 async fn render(State(admin): State<Admin>) -> Response {
+    for (subject, problem) in admin.health.snapshot().subjects() {
+        metrics::problems(&subject.to_string()).set(if problem.is_some() { 1.0 } else { 0.0 });
+    }
     answer(StatusCode::OK, METRICS, admin.metrics.render())
 }
 
@@ -71,17 +92,22 @@ async fn readyz(State(admin): State<Admin>, headers: HeaderMap) -> Response {
     let snapshot = admin.health.snapshot();
     let reasons = snapshot.reasons();
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let accepts = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    if accepts.into_iter().any(|value| value.contains(JSON)) {
-        let body = serde_json::to_string(&Readiness::new(&snapshot, reasons));
-        return match body {
-            Ok(body) => answer(status, JSON, body),
-            Err(error) => {
-                answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("write the answer: {error}\n"))
-            }
-        };
+    if wants_json(&headers) {
+        return json(status, &Readiness::new(&snapshot, reasons));
     }
     answer(status, TEXT, describe(&snapshot, &reasons))
+}
+
+fn wants_json(headers: &HeaderMap) -> bool {
+    let mut accepts = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepts.any(|value| value.contains(JSON))
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_string(body) {
+        Ok(body) => answer(status, JSON, body),
+        Err(error) => answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("write the answer: {error}\n")),
+    }
 }
 
 /// A line for each reason not to be ready, or a word that there is none; then what is degraded.
@@ -97,6 +123,23 @@ fn describe(snapshot: &Snapshot, reasons: &[String]) -> String {
         }
     }
     body
+}
+
+/// What `/livez` says as JSON.
+#[derive(Serialize)]
+struct Liveness {
+    live: bool,
+    loops: Vec<Turning>,
+}
+
+#[derive(Serialize)]
+struct Turning {
+    #[serde(rename = "loop")]
+    name: String,
+    #[serde(rename = "stuck")]
+    is_stuck: bool,
+    /// Since its last beat; 0 while it waits for work.
+    silent_seconds: f64,
 }
 
 /// What `/readyz` says as JSON.
@@ -144,6 +187,7 @@ mod tests {
     struct Running {
         address: SocketAddr,
         health: Health,
+        pulses: Pulses,
         stop: CancellationToken,
         server: JoinHandle<anyhow::Result<()>>,
     }
@@ -151,13 +195,13 @@ mod tests {
     async fn running() -> Running {
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (health, stop) = (Health::default(), CancellationToken::new());
+        let (health, pulses, stop) = (Health::default(), Pulses::default(), CancellationToken::new());
         let recorder = PrometheusBuilder::new().build_recorder();
         ::metrics::with_local_recorder(&recorder, || {
             ::metrics::counter!("stocktake_tests_total").increment(1)
         });
-        let server = tokio::spawn(serve(listener, health.clone(), recorder.handle(), stop.clone()));
-        Running { address, health, stop, server }
+        let served = serve(listener, health.clone(), pulses.clone(), recorder.handle(), stop.clone());
+        Running { address, health, pulses, stop, server: tokio::spawn(served) }
     }
 
     impl Running {
@@ -197,6 +241,26 @@ mod tests {
         assert!(body.contains("stocktake_tests_total 1"), "{body}");
 
         assert_eq!(running.get("/", "").await.0, "HTTP/1.1 404 Not Found");
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_is_stuck_fails_the_probe_and_is_named() {
+        let running = running().await;
+        let _turning = running.pulses.begin("rechecks", Duration::from_secs(60));
+        let stuck = running.pulses.begin("receiver", Duration::ZERO);
+        let (status, _, body) = running.get("/livez", "").await;
+        assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
+        assert!(body.starts_with("stuck for ") && body.ends_with(": receiver\n"), "{body}");
+        let (status, _, body) = running.get("/livez", "accept: application/json\r\n").await;
+        assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((&body["live"], &body["loops"][0]["stuck"]), (&json!(false), &json!(false)));
+        assert_eq!(
+            (&body["loops"][1]["loop"], &body["loops"][1]["stuck"]),
+            (&json!("receiver"), &json!(true))
+        );
+        drop(stuck);
+        assert_eq!(running.get("/livez", "").await.0, "HTTP/1.1 200 OK");
     }
 
     #[tokio::test]

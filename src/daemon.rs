@@ -21,7 +21,7 @@ use crate::recheck::Rechecker;
 use crate::reconcile::{self, Keeper, Schedule};
 use crate::setup::rounds::Rounds;
 use crate::wiring::{self, Clients};
-use crate::{admin, metrics, watch};
+use crate::{admin, metrics, pulse, watch};
 
 /// How long a batch that Postgres cannot take is held before its messages are given back:
 /// less than the visibility timeout a queue has unless somebody set another.
@@ -30,6 +30,8 @@ const BATCH_PATIENCE: Duration = Duration::from_secs(20);
 const GIVE_BACK: Duration = Duration::from_secs(2);
 /// How long the last words to Postgres and its farewell may take: all that follows the grace.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long one step of those may take that make many calls to AWS before they look around.
+const SLOW_PATIENCE: Duration = Duration::from_secs(3_600);
 
 /// Runs the daemon until `shutdown`, and then until what is in hand is committed or given back.
 ///
@@ -47,7 +49,8 @@ pub async fn serve(
     let mut tasks = JoinSet::new();
     if let Some(address) = config.admin.listen {
         let listener = admin::bind(address).await?;
-        let admin = admin::serve(listener, health.clone(), metrics.clone(), shutdown.clone());
+        let admin =
+            admin::serve(listener, health.clone(), pulse::of_process(), metrics.clone(), shutdown.clone());
         tasks.spawn(async move {
             if let Err(error) = admin.await {
                 tracing::error!("{}", chain(error.as_ref()));
@@ -123,6 +126,11 @@ async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'stati
 
     let turns = Arc::new(Semaphore::new(config.reconcile.runs));
     let urls: Arc<[String]> = config.queues.iter().map(|queue| queue.url.clone()).collect();
+    for bucket in &config.buckets {
+        let parts = config.buckets.iter().filter(|part| part.name == bucket.name);
+        let every = parts.filter_map(|part| part.reconcile_every).max().unwrap_or_default();
+        metrics::reconcile_every(&bucket.name).set(every.as_secs_f64());
+    }
     for (section, connection) in config.buckets.iter().zip(&**connections) {
         let bucket = Arc::new(clients.bucket(section).await);
         let inventory = match section.source {
@@ -152,7 +160,12 @@ async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'stati
             health: health.clone(),
             clock,
         };
-        tasks.spawn(named("bucket keeper", keeper.keep_true(shutdown.clone())));
+        tasks.spawn(of(
+            Arc::clone(connection),
+            "bucket keeper",
+            pulse::PATIENCE,
+            keeper.keep_true(shutdown.clone()),
+        ));
         if section.enrich.is_on() {
             let enricher = Enricher {
                 bucket: Arc::clone(&bucket),
@@ -164,7 +177,12 @@ async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'stati
                 health: health.clone(),
                 clock,
             };
-            tasks.spawn(named("details", enricher.look_at_versions(shutdown.clone())));
+            tasks.spawn(of(
+                Arc::clone(connection),
+                "details",
+                SLOW_PATIENCE,
+                enricher.look_at_versions(shutdown.clone()),
+            ));
         }
         let rechecker = Rechecker {
             bucket,
@@ -174,7 +192,12 @@ async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'stati
             health: health.clone(),
             clock,
         };
-        tasks.spawn(named("rechecks", rechecker.settle_doubts(shutdown.clone())));
+        tasks.spawn(of(
+            Arc::clone(connection),
+            "rechecks",
+            pulse::PATIENCE,
+            rechecker.settle_doubts(shutdown.clone()),
+        ));
         if let Some(every) = config.doctor.every {
             let queues = wiring::queues_of(config, section);
             let of_queue = queues.first().map_or(&section.access, |queue| &queue.access);
@@ -185,7 +208,12 @@ async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'stati
                 health: health.clone(),
                 clock,
             };
-            tasks.spawn(named("doctor's rounds", rounds.keep_looking(shutdown.clone())));
+            tasks.spawn(of(
+                Arc::clone(connection),
+                "doctor's rounds",
+                SLOW_PATIENCE,
+                rounds.keep_looking(shutdown.clone()),
+            ));
         }
     }
 }
@@ -210,7 +238,18 @@ fn subjects(config: &Config) -> Vec<Subject> {
 }
 
 async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
-    task.await;
+    pulse::keep(name, task).await;
+    name
+}
+
+/// A loop of one connection.
+async fn of(
+    connection: Arc<Connection>,
+    name: &'static str,
+    patience: Duration,
+    task: impl Future<Output = ()>,
+) -> &'static str {
+    pulse::keep_slow(format!("{name} of {}", connection.subject()), patience, task).await;
     name
 }
 

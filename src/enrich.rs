@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::fault::{Fault, Kind};
 use crate::health::{Health, Subject};
 use crate::model::VersionId;
+use crate::pulse;
 
 /// How many versions are taken at once for each that is looked at at once.
 const TAKE: usize = 8;
@@ -58,6 +59,7 @@ impl<B: Details> Enricher<B> {
         let pace = Arc::new(Mutex::new(pace(self.rate)));
         let places = Arc::new(Semaphore::new(self.concurrency));
         while !shutdown.is_cancelled() {
+            pulse::beat();
             let (connection, now) = (&self.connection, (self.clock)());
             let take = self.catalog.take_lookups(connection, self.concurrency * TAKE, LEASE, now);
             let due = take.await.unwrap_or_else(|error| {

@@ -19,6 +19,7 @@ pub mod inventory;
 pub mod metrics;
 pub mod model;
 pub mod notification;
+pub mod pulse;
 pub mod queue;
 pub mod recheck;
 pub mod reconcile;

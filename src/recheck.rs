@@ -12,7 +12,7 @@ use crate::catalog::{Catalog, Connection, Recheck, Repaired, Sighting};
 use crate::clock::Clock;
 use crate::fault::{Fault, Kind};
 use crate::health::{Health, Subject};
-use crate::metrics;
+use crate::{metrics, pulse};
 
 /// How long a key that was taken is ours. If we die, it waits for so long; if its listing takes
 /// longer, somebody else may list it, too, which costs a request and changes nothing.
@@ -39,6 +39,7 @@ pub async fn look(bucket: &impl Bucket, key: &str) -> Result<Sighting, Fault> {
     let mut sighting: Option<Sighting> = None;
     for _ in 0..PAGES_MAX {
         // Other keys begin with this one, too, but it is the first of them in byte order.
+        pulse::beat();
         let page = bucket.list(key, after.as_ref()).await?;
         let sighting = sighting.get_or_insert_with(|| Sighting {
             key: key.to_owned(),
@@ -85,6 +86,7 @@ impl<B: Bucket> Rechecker<B> {
     /// again, later each time.
     pub async fn settle_doubts(self, shutdown: CancellationToken) {
         while !shutdown.is_cancelled() {
+            pulse::beat();
             let due = self.take().await.unwrap_or_else(|error| {
                 // The database has a watch of its own; here there is nothing to do but to wait.
                 tracing::debug!(%error, bucket = self.connection.bucket, "take rechecks");
@@ -99,11 +101,12 @@ impl<B: Bucket> Rechecker<B> {
                 metrics::rechecks(&recheck.reason).increment(1);
                 let (bucket, catalog) = (Arc::clone(&self.bucket), self.catalog.clone());
                 let (connection, clock) = (Arc::clone(&self.connection), self.clock);
-                looks.spawn(
-                    async move { recheck_one(&*bucket, &catalog, &connection, &recheck, clock).await },
-                );
+                let name = format!("recheck in bucket {}", connection.bucket);
+                looks.spawn(pulse::keep(name, async move {
+                    recheck_one(&*bucket, &catalog, &connection, &recheck, clock).await
+                }));
             }
-            while let Some(look) = looks.join_next().await {
+            while let Some(look) = pulse::rest(looks.join_next()).await {
                 match look {
                     Ok(Ok(_)) => drop(self.health.ok(self.subject())),
                     Ok(Err(trouble)) => self.tell(&trouble),
@@ -190,7 +193,7 @@ pub async fn recheck_one(
             let repaired = catalog.settle(connection, recheck, &sighting, pause, clock()).await?;
             if recheck.run_id.is_some() {
                 for (kind, count) in repaired.counts() {
-                    metrics::drift(kind.as_str()).increment(count.unsigned_abs());
+                    metrics::drift(&connection.bucket, kind.as_str()).increment(count.unsigned_abs());
                 }
             }
             Ok(repaired)

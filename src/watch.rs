@@ -13,7 +13,7 @@ use crate::catalog::{Catalog, Connection, Trouble, trouble};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::health::{Health, Subject};
-use crate::metrics;
+use crate::{metrics, pulse};
 
 /// How often Postgres is asked whether it is there.
 const PING_EVERY: Duration = Duration::from_secs(5);
@@ -100,10 +100,17 @@ fn passes(error: &anyhow::Error) -> bool {
 /// Asks Postgres from time to time whether it is there, and how things stand, until told to stop.
 pub(crate) async fn database(catalog: Catalog, health: Health, clock: Clock, shutdown: CancellationToken) {
     while shutdown.run_until_cancelled(tokio::time::sleep(PING_EVERY)).await.is_some() {
+        pulse::beat();
         let Some(levels) = shutdown.run_until_cancelled(catalog.levels()).await else { return };
         match levels {
             Ok(levels) => {
+                let age = levels.oldest_recheck.map(|asked_at| clock() - asked_at).unwrap_or_default();
                 metrics::rechecks_pending().set(levels.rechecks as f64);
+                metrics::rechecks_oldest_age().set(age.as_seconds_f64().max(0.0));
+                metrics::quarantine_waiting().set(levels.quarantined as f64);
+                for (bucket, connections) in levels.guarded {
+                    metrics::runs_guarded(&bucket).set(connections as f64);
+                }
                 for (bucket, moment) in levels.complete_through {
                     metrics::complete_through(&bucket).set(moment.unix_timestamp() as f64);
                 }
@@ -126,6 +133,7 @@ pub(crate) async fn database(catalog: Catalog, health: Health, clock: Clock, shu
 /// Makes the days of the journal ahead, and drops those from before `keep`, until told to stop.
 pub(crate) async fn keep_journal(catalog: Catalog, keep: Duration, shutdown: CancellationToken) {
     loop {
+        pulse::beat();
         let done = async {
             if !keep.is_zero() {
                 catalog.add_journal_days().await?;
@@ -159,6 +167,7 @@ pub(crate) async fn mirror_problems(
     }
     let mut written: BTreeMap<Subject, Option<String>> = BTreeMap::new();
     while shutdown.run_until_cancelled(tokio::time::sleep(MIRROR_EVERY)).await.is_some() {
+        pulse::beat();
         for (subject, problem) in health.snapshot().subjects() {
             let message = problem.map(|problem| problem.message.clone());
             if written.get(subject) == Some(&message) {

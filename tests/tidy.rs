@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use stocktake::metrics::{Kind, Metric};
+
 /// Lines of a file, tests included. What is longer has more than one subject.
 const LINES_MAX: usize = 400;
 
@@ -107,12 +109,17 @@ fn files_have_one_subject() {
 #[test]
 fn every_metric_is_documented_and_every_documented_metric_exists() {
     let page = fs::read_to_string(root().join("docs/METRICS.md")).unwrap();
-    for metric in stocktake::metrics::ALL {
-        assert!(
-            page.contains(&format!("`{}`", metric.name)),
-            "docs/METRICS.md does not have {}",
-            metric.name
-        );
+    for Metric { name, kind, labels, .. } in stocktake::metrics::ALL {
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram(_) => "histogram",
+        };
+        let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels = labels.join(", ");
+        let gap = if labels.is_empty() { "" } else { " " };
+        let row = format!("| `{name}` | {kind} | {labels}{gap}| ");
+        assert!(page.contains(&row), "docs/METRICS.md has no row {row}");
     }
     for name in page.split('`').filter(|word| word.starts_with("stocktake_") && !word.contains(['{', ' '])) {
         assert!(

@@ -8,7 +8,7 @@ use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, Result, future};
 
-use crate::clock;
+use crate::{clock, metrics};
 
 /// How long keys without an end of their own are used before they are looked for again, in whatever file
 /// they are: soon enough after somebody has changed them, and a read of a file costs nothing. The SDK
@@ -16,13 +16,26 @@ use crate::clock;
 /// they get one.
 const LOOK_EVERY: Duration = Duration::from_secs(40);
 
-/// A mark on keys that really have no end.
+/// How long before their end others are looked for, and from then on every [`LOOK_EVERY`]: whoever cannot
+/// renew them has so long to be told of it. Services renew what they hand out earlier than that.
+const RENEW_BEFORE: Duration = Duration::from_secs(300);
+
+/// When credentials really end: what the SDK is told is only when to look again.
 #[derive(Clone, Debug)]
-struct Endless;
+struct End(Option<SystemTime>);
 
 /// When credentials end, if they do.
 pub(crate) fn end(credentials: &Credentials) -> Option<SystemTime> {
-    credentials.expiry().filter(|_| credentials.get_property::<Endless>().is_none())
+    credentials.get_property::<End>().map_or(credentials.expiry(), |End(end)| *end)
+}
+
+/// Credentials that the SDK looks for anew in time.
+fn to_be_renewed(mut credentials: Credentials, now: SystemTime) -> Credentials {
+    let end = end(&credentials);
+    credentials.set_property(End(end));
+    let look = now + LOOK_EVERY;
+    *credentials.expiry_mut() = Some(end.map_or(look, |end| end.min(look.max(end - RENEW_BEFORE))));
+    credentials
 }
 
 /// Credentials as they are now. The SDK's own chain reads a profile's file once, and would go on with keys
@@ -44,26 +57,22 @@ impl Anew {
             chain = chain.region(region.clone());
         }
         let found = chain.build().await.provide_credentials().await;
+        let now = SystemTime::from(clock::now());
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        match (found, last.clone()) {
-            (Ok(mut found), _) => {
-                if found.expiry().is_none() {
-                    found.set_property(Endless);
-                    *found.expiry_mut() = Some(SystemTime::from(clock::now()) + LOOK_EVERY);
-                }
-                *last = Some(found.clone());
-                Ok(found)
-            }
+        let found = match (found, &*last) {
+            (Ok(found), _) => found,
             // A file that is just being written, or an instance that is slow to answer.
-            (Err(error), Some(mut last)) => {
-                if end(&last).is_none() {
-                    *last.expiry_mut() = Some(SystemTime::from(clock::now()) + LOOK_EVERY);
-                }
+            (Err(error), Some(last)) if end(last).is_none_or(|end| end > now) => {
                 tracing::debug!(%error, "look for credentials; the last ones are used again");
-                Ok(last)
+                last.clone()
             }
-            (Err(error), None) => Err(error),
-        }
+            (Err(error), _) => return Err(error),
+        };
+        let since_1970 = end(&found).and_then(|end| end.duration_since(SystemTime::UNIX_EPOCH).ok());
+        metrics::credentials_end().set(since_1970.unwrap_or_default().as_secs_f64());
+        let found = to_be_renewed(found, now);
+        *last = Some(found.clone());
+        Ok(found)
     }
 }
 
@@ -73,5 +82,27 @@ impl ProvideCredentials for Anew {
         Self: 'a,
     {
         future::ProvideCredentials::new(self.look())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_looked_for_before_they_end() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let after = |seconds: u64| Some(now + Duration::from_secs(seconds));
+        for (ends, looked_for) in [
+            (None, after(40)),
+            (after(3_600), after(3_300)),
+            (after(320), after(40)),
+            (after(100), after(40)),
+            (after(20), after(20)),
+        ] {
+            let credentials = Credentials::new("AKIA", "secret", None, ends, "test");
+            let told = to_be_renewed(to_be_renewed(credentials, now), now);
+            assert_eq!((told.expiry(), end(&told)), (looked_for, ends));
+        }
     }
 }

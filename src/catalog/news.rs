@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Catalog;
+use crate::pulse;
 
 /// The channel on which they are told, by the bucket's name.
 const CHANNEL: &str = "catalog_changes";
@@ -74,7 +75,7 @@ impl Catalog {
     /// stop. Never in the transaction of the change: from a notifying transaction's commit until it
     /// is on disk, it holds a lock that all of a server share, and workers would queue for it.
     pub async fn keep_telling_changes(self, shutdown: CancellationToken) {
-        while shutdown.run_until_cancelled(self.news.came.notified()).await.is_some() {
+        while pulse::rest(shutdown.run_until_cancelled(self.news.came.notified())).await.is_some() {
             if let Err(error) = self.tell_changes().await {
                 tracing::debug!(%error, "tell of changes");
             }

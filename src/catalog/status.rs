@@ -86,6 +86,12 @@ pub struct ProblemStatus {
 pub struct Levels {
     /// Keys in doubt.
     pub rechecks: i64,
+    /// Since when the one is in doubt that is it the longest.
+    pub oldest_recheck: Option<OffsetDateTime>,
+    /// What is set aside and not put through again.
+    pub quarantined: i64,
+    /// How many connections of each bucket have a run that the guard stopped.
+    pub guarded: Vec<(String, i64)>,
     /// Buckets that were listed completely, with the moment (on S3's clock) up to which all of
     /// their connections are complete.
     pub complete_through: Vec<(String, OffsetDateTime)>,
@@ -97,15 +103,35 @@ impl Catalog {
     /// # Errors
     /// When Postgres is away or refuses.
     pub async fn levels(&self) -> Result<Levels, sqlx::Error> {
-        let rechecks =
-            sqlx::query_scalar("select count(*) from catalog.rechecks").fetch_one(&self.pool).await?;
+        let (rechecks, oldest_recheck) =
+            sqlx::query_as("select count(*), min(asked_at) from catalog.rechecks")
+                .fetch_one(&self.pool)
+                .await?;
+        let quarantined =
+            sqlx::query_scalar("select count(*) from catalog.quarantine where replayed_at is null")
+                .fetch_one(&self.pool)
+                .await?;
+        // As `guarded` sees a single connection.
+        let guarded = sqlx::query_as(
+            "select bucket, count(*) filter (where last.withheld > 0)
+             from catalog.connections
+             left join lateral (
+                 select withheld from catalog.reconciliations as run
+                 where run.bucket = connections.bucket and run.prefix = connections.prefix
+                   and source = 'listing' and (status = 'complete' or withheld > 0)
+                 order by run_id desc limit 1
+             ) as last on true
+             group by bucket",
+        )
+        .fetch_all(&self.pool)
+        .await?;
         let complete_through = sqlx::query_as(
             "select bucket, min(watermark_from) from catalog.connections
              group by bucket having bool_and(watermark_from is not null)",
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(Levels { rechecks, complete_through })
+        Ok(Levels { rechecks, oldest_recheck, quarantined, guarded, complete_through })
     }
 
     /// Reads the state of everything.

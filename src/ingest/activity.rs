@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{Catalog, Connection};
 use crate::model::Timestamp;
+use crate::pulse;
 
 /// How often the catalog is told.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -84,6 +85,7 @@ impl Activity {
         shutdown: CancellationToken,
     ) {
         while shutdown.run_until_cancelled(tokio::time::sleep(TELL_EVERY)).await.is_some() {
+            pulse::beat();
             self.tell(&catalog, &connections).await;
         }
     }
@@ -91,6 +93,7 @@ impl Activity {
     /// Tells the catalog what is new.
     pub async fn tell(&self, catalog: &Catalog, connections: &[Arc<Connection>]) {
         for connection in connections {
+            pulse::beat();
             self.tell_one(catalog, connection).await;
         }
     }

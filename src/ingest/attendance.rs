@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{Inlet, Plant};
 use crate::catalog::Connection;
 use crate::fault::Kind;
+use crate::pulse;
 use crate::queue::Queue;
 
 /// How often the catalog is told what was received.
@@ -26,6 +27,7 @@ pub(super) async fn keep<Q: Queue>(inlet: Arc<Inlet<Q>>) -> &'static str {
     let (mut told, mut asked): (Option<OffsetDateTime>, Option<(Instant, Duration)>) = (None, None);
     let stop = plant.ending.stop.clone();
     while stop.run_until_cancelled(tokio::time::sleep(TELL_EVERY)).await.is_some() {
+        pulse::beat();
         let Some(through) = plant.activity.received(name).filter(|through| told != Some(*through)) else {
             continue;
         };

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Inlet;
-use crate::metrics;
 use crate::queue::Queue;
+use crate::{metrics, pulse};
 
 /// How often a queue is asked.
 const ASK_EVERY: Duration = Duration::from_secs(30);
@@ -14,17 +14,29 @@ const ASK_EVERY: Duration = Duration::from_secs(30);
 /// one that can be done without: who lacks it lacks the metric.
 pub(super) async fn watch<Q: Queue>(inlet: Arc<Inlet<Q>>) -> &'static str {
     let stop = &inlet.plant.ending.stop;
-    let mut is_told = false;
+    let (mut is_told, mut is_dead_told) = (false, false);
     loop {
+        pulse::beat();
         match stop.run_until_cancelled(inlet.queue.attributes()).await {
             None => break,
             Some(Ok(attributes)) => {
                 let depth = attributes.waiting + attributes.in_hand + attributes.delayed;
                 metrics::queue_depth(&inlet.name).set(depth as f64);
+                metrics::queue_retention(&inlet.name).set(attributes.retention.as_secs_f64());
             }
             Some(Err(fault)) if !is_told => {
                 is_told = true;
                 tracing::info!(queue = %inlet.name, %fault, fault.remedy, "no metric stocktake_queue_depth");
+            }
+            Some(Err(_)) => {}
+        }
+        match stop.run_until_cancelled(inlet.queue.dead_letters()).await {
+            None => break,
+            Some(Ok(Some(letters))) => metrics::dead_letters(&inlet.name).set(letters as f64),
+            Some(Ok(None)) => {}
+            Some(Err(fault)) if !is_dead_told => {
+                is_dead_told = true;
+                tracing::info!(queue = %inlet.name, %fault, fault.remedy, "no metric stocktake_dead_letters");
             }
             Some(Err(_)) => {}
         }

@@ -9,8 +9,8 @@ use super::Inlet;
 use super::calls::Calls;
 use super::hand::Due;
 use crate::health::Subject;
-use crate::metrics;
 use crate::queue::{BATCH_MAX, Queue, Refused};
+use crate::{metrics, pulse};
 
 /// Requests under way at once.
 const CALLS_MAX: usize = 8;
@@ -24,6 +24,7 @@ pub(super) async fn keep_hidden<Q: Queue>(inlet: &Arc<Inlet<Q>>) {
     let mut calls = Calls::at_most(CALLS_MAX);
     loop {
         tokio::time::sleep(period).await;
+        pulse::beat();
         for batch in inlet.hand.due(inlet.visibility).chunks(BATCH_MAX) {
             let tickets: Vec<u64> = batch.iter().map(|due| due.ticket).collect();
             // The least that one of them may still have is soon due again for the others.

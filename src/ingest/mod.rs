@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::{Catalog, Connection};
 use crate::clock::Clock;
 use crate::health::Health;
+use crate::pulse;
 use crate::queue::Queue;
 
 mod activity;
@@ -146,7 +147,7 @@ pub fn start<Q: Queue>(
     for _ in 0..settings.workers.max(1) {
         let (sender, receiver) = mpsc::channel(settings.batch_records * WAITING_BATCHES);
         workers.push(sender);
-        tasks.spawn(work::work(plant.clone(), receiver, settings));
+        tasks.spawn(pulse::keep("ingest worker", work::work(plant.clone(), receiver, settings)));
     }
     let room = Room::new(settings.bytes_in_hand);
     for Source { name, queue, receivers, visibility } in sources {
@@ -158,15 +159,18 @@ pub fn start<Q: Queue>(
         let (returns, returned) = mpsc::unbounded_channel();
         for _ in 0..receivers {
             let (inlet, workers) = (Arc::clone(&inlet), workers.clone());
+            let name = format!("receiver of {}", inlet.name);
             let receiver = Receiver { inlet, workers, returns: returns.clone(), room: room.clone() };
-            tasks.spawn(receiver.receive());
+            tasks.spawn(pulse::keep(name, receiver.receive()));
         }
-        tasks.spawn(depth::watch(Arc::clone(&inlet)));
-        tasks.spawn(attendance::keep(Arc::clone(&inlet)));
+        let of_queue = |what: &str| format!("{what} of {}", inlet.name);
+        tasks.spawn(pulse::keep(of_queue("depth"), depth::watch(Arc::clone(&inlet))));
+        tasks.spawn(pulse::keep(of_queue("attendance"), attendance::keep(Arc::clone(&inlet))));
+        let (returns, visibility) = (of_queue("returns"), of_queue("visibility"));
         tasks.spawn(async move {
             tokio::select! {
-                () = returns::give_back(&inlet, returned) => "queue returns",
-                () = extend::keep_hidden(&inlet) => "visibility",
+                () = pulse::keep(returns, returns::give_back(&inlet, returned)) => "queue returns",
+                () = pulse::keep(visibility, extend::keep_hidden(&inlet)) => "visibility",
             }
         });
     }

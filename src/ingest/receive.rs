@@ -17,8 +17,8 @@ use super::room::{self, Room};
 use super::{Inlet, Work};
 use crate::fault::Fault;
 use crate::health::Subject;
-use crate::metrics;
 use crate::queue::{Delivery, Queue};
+use crate::{metrics, pulse};
 
 /// How long a receive waits for messages. SQS allows 20 s, but a stop has to wait for its end, lest
 /// the answer strand messages; and of half a million requests a month, which is what an idle queue
@@ -44,13 +44,14 @@ impl<Q: Queue> Receiver<Q> {
         let subject = Subject::Queue(name.to_string());
         let stop = &plant.ending.stop;
         let mut pause = PAUSE_FIRST;
-        while let Some(Some(turn)) = stop.run_until_cancelled(turns.take()).await {
+        while let Some(Some(turn)) = pulse::rest(stop.run_until_cancelled(turns.take())).await {
             // What is received now could not be committed, and would use up its deliveries.
             if !plant.health.is_well(&Subject::Database) {
                 stop.run_until_cancelled(tokio::time::sleep(PAUSE_FIRST)).await;
                 continue;
             }
-            let Some(reserve) = stop.run_until_cancelled(self.room.reserve()).await else { break };
+            let room = stop.run_until_cancelled(self.room.reserve());
+            let Some(reserve) = pulse::rest(room).await else { break };
             let asked_at = (plant.clock)();
             let Some(received) = self.wait(stop).await else { break };
             match received {
@@ -59,7 +60,7 @@ impl<Q: Queue> Receiver<Q> {
                     pause = PAUSE_FIRST;
                     self.note(&deliveries, asked_at);
                     let _turn = turns.learn(turn, deliveries.len());
-                    self.take(deliveries, reserve).await;
+                    pulse::rest(self.take(deliveries, reserve)).await;
                 }
                 Err(fault) => {
                     plant.health.fault(subject.clone(), &fault, (plant.clock)());

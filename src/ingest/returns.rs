@@ -10,8 +10,8 @@ use super::calls::Calls;
 use super::message::Return;
 use crate::fault::Fault;
 use crate::health::Subject;
-use crate::metrics;
 use crate::queue::{BATCH_MAX, Queue, Refused};
+use crate::{metrics, pulse};
 
 /// How long a message waits for others to go back with: nobody waits for it, and calls are charged.
 const LINGER: Duration = Duration::from_millis(100);
@@ -23,7 +23,7 @@ pub(super) async fn give_back<Q: Queue>(
     mut returned: mpsc::UnboundedReceiver<Return>,
 ) {
     let mut calls = Calls::at_most(inlet.receivers);
-    while let Some(batch) = next_batch(&mut returned).await {
+    while let Some(batch) = pulse::rest(next_batch(&mut returned)).await {
         let inlet = Arc::clone(inlet);
         calls.start(async move { give_back_batch(&inlet, batch).await }).await;
     }

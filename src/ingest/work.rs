@@ -15,7 +15,7 @@ use super::{Ending, Plant, Settings, Work};
 use crate::catalog::{Connection, Event, Trouble, trouble};
 use crate::health::Subject;
 use crate::model::Verdict;
-use crate::{metrics, watch};
+use crate::{metrics, pulse, watch};
 
 /// The first pause before a batch that Postgres could not take is tried again; it doubles.
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
@@ -31,7 +31,7 @@ pub(super) async fn work(
     settings: Settings,
 ) -> &'static str {
     let mut batch = Vec::with_capacity(settings.batch_records);
-    while waiting.recv_many(&mut batch, settings.batch_records).await > 0 {
+    while pulse::rest(waiting.recv_many(&mut batch, settings.batch_records)).await > 0 {
         let mut by_connection: BTreeMap<(String, String), Vec<Work>> = BTreeMap::new();
         for work in batch.drain(..) {
             let Connection { bucket, prefix, .. } = &*work.claimed.connection;
@@ -54,6 +54,7 @@ pub(super) async fn work(
 
 /// What a batch died of, the worker dies of.
 fn finished(batch: Option<Result<(), JoinError>>) {
+    pulse::beat();
     if let Some(Err(error)) = batch
         && let Ok(panic) = error.try_into_panic()
     {

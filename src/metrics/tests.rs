@@ -9,18 +9,26 @@ fn names_come_out_as_they_are_written() {
         messages("https://q", "acknowledged").increment(1);
         queue_depth("https://q").set(12.0);
         queue_oldest_age("https://q").set(1.5);
+        queue_retention("https://q").set(345_600.0);
+        dead_letters("https://q").set(2.0);
         quarantined("not_json").increment(1);
+        quarantine_waiting().set(1.0);
         event_lag().record(0.2);
         batch_records().record(7.0);
         commit().record(0.003);
         commit_retries().increment(1);
         rechecks("tie").increment(1);
         rechecks_pending().set(3.0);
+        rechecks_oldest_age().set(4.0);
         s3_requests("ListObjectVersions", "ok").increment(1);
         reconcile_keys().increment(1_000);
         ignored_keys("genomics").increment(2);
         setup_failures("genomics", "queue policy").set(1.0);
-        drift("ghost").increment(1);
+        drift("genomics", "ghost").increment(1);
+        reconcile_every("genomics").set(86_400.0);
+        runs_guarded("genomics").set(1.0);
+        problems("database").set(0.0);
+        credentials_end().set(1_750_000_000.0);
         complete_through("genomics").set(1_750_000_000.0);
     });
     let text = recorder.handle().render();
@@ -42,7 +50,15 @@ fn names_come_out_as_they_are_written() {
         "stocktake_reconcile_keys_total 1000",
         "stocktake_ignored_keys_total{bucket=\"genomics\"} 2",
         "stocktake_setup_failures{bucket=\"genomics\",check=\"queue policy\"} 1",
-        "stocktake_drift_total{kind=\"ghost\"} 1",
+        "stocktake_drift_total{bucket=\"genomics\",kind=\"ghost\"} 1",
+        "stocktake_queue_retention_seconds{queue=\"https://q\"} 345600",
+        "stocktake_dead_letters{queue=\"https://q\"} 2",
+        "stocktake_quarantine_waiting 1",
+        "stocktake_rechecks_oldest_age_seconds 4",
+        "stocktake_reconcile_every_seconds{bucket=\"genomics\"} 86400",
+        "stocktake_runs_guarded{bucket=\"genomics\"} 1",
+        "stocktake_problems{subject=\"database\"} 0",
+        "stocktake_credentials_end_timestamp_seconds 1750000000",
         "stocktake_complete_through_timestamp_seconds{bucket=\"genomics\"} 1750000000",
         concat!("stocktake_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
     ] {

@@ -87,4 +87,9 @@ pub trait Queue: Send + Sync + 'static {
 
     /// Asks what the queue is set to and how much is in it.
     fn attributes(&self) -> impl Future<Output = Result<Attributes, Fault>> + Send;
+
+    /// Asks about how many messages its dead-letter queue has; none where there is no such queue.
+    fn dead_letters(&self) -> impl Future<Output = Result<Option<u64>, Fault>> + Send {
+        std::future::ready(Ok(None))
+    }
 }

@@ -1,5 +1,6 @@
 //! A queue in SQS.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ impl Queue {
     }
 
     fn call(&self, verb: &str, permission: &'static str) -> Call {
-        Call { action: format!("{verb} {:?}", self.url), permission, resource: self.url.clone() }
+        call(&self.url, verb, permission)
     }
 }
 
@@ -102,25 +103,64 @@ impl super::Queue for Queue {
     }
 
     async fn attributes(&self) -> Result<Attributes, Fault> {
-        let call = self.call("ask for the attributes of", "sqs:GetQueueAttributes");
-        let watch = Watch::default();
         let [retention, visibility_timeout, waiting, in_hand, delayed] = ATTRIBUTES;
-        let names = Some(ATTRIBUTES.to_vec());
-        let request = self.client.get_queue_attributes().queue_url(&self.url).set_attribute_names(names);
-        let output = request.customize().interceptor(watch.clone()).send().await;
-        let told = output.map_err(|error| call.fault(error, &watch))?.attributes.unwrap_or_default();
-        let number = |name: QueueAttributeName| {
-            let number = told.get(&name).and_then(|text| text.parse::<u64>().ok());
-            number.ok_or_else(|| call.malformed(&Malformed::new(format!("it has no number as {name}"))))
-        };
+        let told = ask(&self.client, &self.url, &ATTRIBUTES).await?;
         Ok(Attributes {
-            retention: Duration::from_secs(number(retention)?),
-            visibility_timeout: Duration::from_secs(number(visibility_timeout)?),
-            waiting: number(waiting)?,
-            in_hand: number(in_hand)?,
-            delayed: number(delayed)?,
+            retention: Duration::from_secs(told.number(&retention)?),
+            visibility_timeout: Duration::from_secs(told.number(&visibility_timeout)?),
+            waiting: told.number(&waiting)?,
+            in_hand: told.number(&in_hand)?,
+            delayed: told.number(&delayed)?,
         })
     }
+
+    async fn dead_letters(&self) -> Result<Option<u64>, Fault> {
+        let told = ask(&self.client, &self.url, &[QueueAttributeName::RedrivePolicy]).await?;
+        let policy = told.attributes.get(&QueueAttributeName::RedrivePolicy);
+        let policy = policy.and_then(|policy| serde_json::from_str::<serde_json::Value>(policy).ok());
+        let Some(arn) = policy.as_ref().and_then(|policy| policy["deadLetterTargetArn"].as_str()) else {
+            return Ok(None);
+        };
+        let waiting = QueueAttributeName::ApproximateNumberOfMessages;
+        let told = ask(&self.client, &url_beside(&self.url, arn), std::slice::from_ref(&waiting)).await?;
+        told.number(&waiting).map(Some)
+    }
+}
+
+/// The URL of a queue in the account and region of another: what a dead-letter queue must be in.
+pub(crate) fn url_beside(url: &str, arn: &str) -> String {
+    let mut of_arn = arn.rsplit(':');
+    let name = of_arn.next().unwrap_or_default();
+    match url.trim_end_matches('/').rsplit_once('/') {
+        Some((account, _)) => format!("{account}/{name}"),
+        None => name.to_owned(),
+    }
+}
+
+/// What a queue was asked, and what it told.
+struct Told {
+    call: Call,
+    attributes: HashMap<QueueAttributeName, String>,
+}
+
+impl Told {
+    fn number(&self, name: &QueueAttributeName) -> Result<u64, Fault> {
+        let number = self.attributes.get(name).and_then(|text| text.parse().ok());
+        number.ok_or_else(|| self.call.malformed(&Malformed::new(format!("it has no number as {name}"))))
+    }
+}
+
+async fn ask(client: &Client, url: &str, names: &[QueueAttributeName]) -> Result<Told, Fault> {
+    let call = call(url, "ask for the attributes of", "sqs:GetQueueAttributes");
+    let watch = Watch::default();
+    let request = client.get_queue_attributes().queue_url(url).set_attribute_names(Some(names.to_vec()));
+    let output = request.customize().interceptor(watch.clone()).send().await;
+    let attributes = output.map_err(|error| call.fault(error, &watch))?.attributes.unwrap_or_default();
+    Ok(Told { call, attributes })
+}
+
+fn call(url: &str, verb: &str, permission: &'static str) -> Call {
+    Call { action: format!("{verb} {url:?}"), permission, resource: url.to_owned() }
 }
 
 const ATTRIBUTES: [QueueAttributeName; 5] = [
@@ -269,6 +309,20 @@ mod tests {
         let fault = queue.attributes().await.unwrap_err();
         assert_eq!(fault.kind, Kind::Malformed);
         assert!(fault.answer.contains("ApproximateNumberOfMessages"), "{fault}");
+    }
+
+    #[tokio::test]
+    async fn dead_letters_are_in_the_queue_that_the_redrive_policy_names() {
+        let policy =
+            json!({"deadLetterTargetArn": "arn:aws:sqs:eu-west-1:123456789012:dead", "maxReceiveCount": 10});
+        let redrive = json!({"Attributes": {"RedrivePolicy": policy.to_string()}});
+        let waiting = json!({"Attributes": {"ApproximateNumberOfMessages": "3"}});
+        let answers = [redrive, waiting, json!({})].map(|told| answer(200, &told.to_string()));
+        let (server, queue) = serve(answers).await;
+        assert_eq!(queue.dead_letters().await.unwrap(), Some(3));
+        let asked: Value = serde_json::from_str(&server.asked()[1].body).unwrap();
+        assert_eq!(asked["QueueUrl"], "https://sqs.eu-west-1.amazonaws.com/123456789012/dead");
+        assert_eq!(queue.dead_letters().await.unwrap(), None, "it has no such queue");
     }
 
     #[tokio::test]

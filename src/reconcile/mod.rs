@@ -232,7 +232,7 @@ async fn finish(
         }
         let applied = catalog.apply_withheld(connection, run, clock()).await;
         if let Some(repaired) = applied.map_err(postgres(connection, "remove what is gone"))? {
-            count(&repaired);
+            count(&connection.bucket, &repaired);
             continue;
         }
         let is_ours = catalog.complete_run(connection, run, clock()).await;
@@ -281,9 +281,9 @@ async fn finish(
 }
 
 /// Counts what a run put right.
-fn count(repaired: &Repaired) {
+fn count(bucket: &str, repaired: &Repaired) {
     for (kind, count) in repaired.counts() {
-        metrics::drift(kind.as_str()).increment(count.unsigned_abs());
+        metrics::drift(bucket, kind.as_str()).increment(count.unsigned_abs());
     }
 }
 

@@ -9,6 +9,7 @@ use super::schedule::{Keeper, LOOK_EVERY, until_due};
 use crate::bucket::{Bucket, Objects};
 use crate::catalog::{Cause, Effect, LastRun, Reason};
 use crate::inventory::{self, Source};
+use crate::pulse;
 
 /// How long no report may come before that is a problem: they are made each day or each Sunday, and may
 /// take two days
@@ -64,13 +65,15 @@ impl<B: Bucket + Objects> Keeper<B> {
     async fn read_report(&self, source: &Source<B>, shutdown: &CancellationToken) -> Result<(), Trouble> {
         let Self { catalog, connection, clock, .. } = self;
         let turn = self.turns.acquire();
-        let _turn = shutdown.run_until_cancelled(turn).await.ok_or(Trouble::Stopped)?;
+        let _turn = pulse::rest(shutdown.run_until_cancelled(turn)).await.ok_or(Trouble::Stopped)?;
         let settings = inventory::Settings {
             effect: Effect::Keep,
             reason: Reason::Schedule,
             limit: self.schedule.recheck_limit,
         };
         let prefix = &connection.prefix;
-        inventory::run(source, catalog, connection, prefix, settings, *clock, shutdown).await.map(drop)
+        // Postgres sorts all of it in one statement.
+        let read = inventory::run(source, catalog, connection, prefix, settings, *clock, shutdown);
+        pulse::rest(read).await.map(drop)
     }
 }

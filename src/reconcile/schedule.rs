@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::health::Health;
 use crate::ingest::Backlog;
 use crate::inventory::Source;
+use crate::pulse;
 
 /// How often a bucket that is well is looked at: where it is, whether it keeps versions, and
 /// whether a run is due.
@@ -88,6 +89,7 @@ impl<B: Bucket + Objects> Keeper<B> {
     pub async fn keep_true(self, shutdown: CancellationToken) {
         let mut pause = PAUSE_FIRST;
         while !shutdown.is_cancelled() {
+            pulse::beat();
             let rest = match self.look_and_run(&shutdown).await {
                 Ok(rest) => {
                     self.health.ok(self.connection.subject());
@@ -109,7 +111,7 @@ impl<B: Bucket + Objects> Keeper<B> {
                     rest
                 }
             };
-            shutdown.run_until_cancelled(tokio::time::sleep(rest)).await;
+            pulse::rest(shutdown.run_until_cancelled(tokio::time::sleep(rest))).await;
         }
     }
 
@@ -170,6 +172,7 @@ impl<B: Bucket + Objects> Keeper<B> {
     async fn rest_unless_asked(&self, rest: Duration, shutdown: &CancellationToken) {
         let end = Instant::now() + rest;
         loop {
+            pulse::beat();
             let left = end.saturating_duration_since(Instant::now());
             let slept = shutdown.run_until_cancelled(tokio::time::sleep(left.min(ASKED_POLL))).await;
             if slept.is_none() || left <= ASKED_POLL {
@@ -199,8 +202,10 @@ impl<B: Bucket + Objects> Keeper<B> {
     ) -> Result<(), Trouble> {
         let Self { bucket, catalog, connection, settings, clock, .. } = self;
         let turn = self.turns.acquire();
-        let _turn = shutdown.run_until_cancelled(turn).await.ok_or(Trouble::Stopped)?;
-        run_because(cause, bucket, catalog, connection, prefix, settings, *clock, shutdown).await.map(drop)
+        let _turn = pulse::rest(shutdown.run_until_cancelled(turn)).await.ok_or(Trouble::Stopped)?;
+        // Those at work on its ranges have pulses of their own; and to remove what is gone may take any time.
+        let run = run_because(cause, bucket, catalog, connection, prefix, settings, *clock, shutdown);
+        pulse::rest(run).await.map(drop)
     }
 
     pub(super) fn postgres(&self, action: &'static str) -> impl Fn(sqlx::Error) -> Trouble {
@@ -212,6 +217,7 @@ impl<B: Bucket + Objects> Keeper<B> {
         while self.backlog.age() > self.schedule.backlog_age
             && (self.clock)() - began < self.schedule.backlog_wait
         {
+            pulse::beat();
             if shutdown.run_until_cancelled(tokio::time::sleep(BACKLOG_POLL)).await.is_none() {
                 return;
             }

@@ -5,8 +5,8 @@ use super::pages::{Broken, ListedKey, Pages};
 use super::team::Team;
 use crate::bucket::Bucket;
 use crate::catalog::{Counts, HeldKey, Place, Progress, Range, Sighting};
-use crate::metrics;
 use crate::model::{Glance, Horizon, Join, Pair, Span, Step, Window, after_prefix, middle};
+use crate::{metrics, pulse};
 
 /// Rows read at a time.
 const ROWS_MAX: i64 = 2_000;
@@ -77,6 +77,7 @@ impl<'a, B: Bucket> Sweep<'a, B> {
         loop {
             match self.join.step() {
                 Step::NeedListed => {
+                    pulse::beat();
                     let is_asked = self.team.is_hungry() && self.is_long;
                     let is_due = self.unsaved.pages >= PAGES_A_SAVE || is_asked;
                     if is_due && self.save(false).await? == Hold::Lost {

@@ -18,6 +18,7 @@ use crate::catalog::{
 };
 use crate::clock::Clock;
 use crate::model::Span;
+use crate::pulse;
 
 /// How often leases are renewed: twice may fail before one is over.
 const RENEW_EVERY: Duration = Duration::from_secs(LEASE.as_secs() / 3);
@@ -94,8 +95,9 @@ impl<B: Bucket> Team<B> {
         let mut workers = JoinSet::new();
         for _ in 0..concurrency {
             let team = Arc::clone(&self);
-            workers.spawn(async move {
-                while let Some(range) = team.next_range().await? {
+            let name = format!("range of a run over bucket {}", self.connection.bucket);
+            workers.spawn(pulse::keep(name, async move {
+                while let Some(range) = pulse::rest(team.next_range()).await? {
                     let lease = range.lease;
                     let swept = Sweep::of_range(&team, range).await;
                     if swept.is_ok() {
@@ -104,7 +106,7 @@ impl<B: Bucket> Team<B> {
                     swept?;
                 }
                 Ok(())
-            });
+            }));
         }
         let listed = tokio::select! {
             listed = self.join(&mut workers) => listed,
@@ -165,7 +167,7 @@ impl<B: Bucket> Team<B> {
             .await
             .map_err(self.postgres("save what was listed"))?;
         if let Some(saved) = &saved {
-            count(&saved.repaired);
+            count(&self.connection.bucket, &saved.repaired);
             self.withheld.fetch_add(saved.withheld, Ordering::Relaxed);
             self.guard().await?;
         }

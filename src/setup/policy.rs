@@ -147,6 +147,8 @@ pub fn hops(arn: &Arn) -> Vec<Statement> {
             &any("events", "rule/*"),
         ),
         allow("LookAtKeys", &["kms:DescribeKey", "kms:GetKeyPolicy"], &any("kms", "key/*")),
+        // As `connect` calls the dead-letter queues that it makes.
+        allow("LookAtDeadLetters", &["sqs:GetQueueAttributes"], &any("sqs", "*-dead")),
     ]
 }
 

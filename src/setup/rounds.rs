@@ -10,7 +10,7 @@ use super::doctor::{Depth, examine};
 use super::{Finding, Verdict, Wish};
 use crate::clock::Clock;
 use crate::health::{Health, Subject};
-use crate::metrics;
+use crate::{metrics, pulse};
 
 /// Who looks at one part of a bucket, and how often.
 #[derive(Debug)]
@@ -27,10 +27,12 @@ impl Rounds {
     pub(crate) async fn keep_looking(self, shutdown: CancellationToken) {
         let mut failed = BTreeSet::new();
         loop {
+            pulse::beat();
             let look = Box::pin(examine(&self.account, &self.wish, Depth::Cheap, self.clock));
             let Some(findings) = shutdown.run_until_cancelled(look).await else { return };
             failed = self.tell(&findings, &failed);
-            if shutdown.run_until_cancelled(tokio::time::sleep(self.every)).await.is_none() {
+            let pause = shutdown.run_until_cancelled(tokio::time::sleep(self.every));
+            if pulse::rest(pause).await.is_none() {
                 return;
             }
         }

@@ -11,6 +11,7 @@ mod ingest;
 mod inventory;
 mod journal;
 mod pace;
+mod pulse;
 mod ranges;
 mod recheck;
 mod reconcile;

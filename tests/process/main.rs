@@ -7,6 +7,7 @@ mod commands;
 mod connect;
 mod endings;
 mod faults;
+mod health;
 mod inventory;
 mod messages;
 mod modes;

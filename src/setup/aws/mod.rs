@@ -12,6 +12,7 @@ use super::estate::{
     BridgeRule, BucketLook, Estate, Identity, Key, Looked, Prober, QueueLook, Sample, Side, Topic,
 };
 use crate::aws::{self, Call, Watch};
+use crate::queue::sqs::url_beside;
 
 mod bucket;
 mod build;
@@ -110,7 +111,7 @@ impl Estate for Account {
     }
 
     async fn queue_beside(&self, url: &str, arn: &str) -> Looked<QueueLook> {
-        queue::look(&self.of_queue, &queue::url_beside(url, arn)).await
+        queue::look(&self.of_queue, &url_beside(url, arn)).await
     }
 
     async fn sample(&self, url: &str) -> Looked<Option<Sample>> {

@@ -90,19 +90,10 @@ pub(super) async fn may_delete(clients: &Clients, url: &str) -> Looked<()> {
     }
 }
 
-/// The URL of a queue in the account and region of another.
-pub(super) fn url_beside(url: &str, arn: &str) -> String {
-    let mut of_arn = arn.rsplit(':');
-    let name = of_arn.next().unwrap_or_default();
-    match url.trim_end_matches('/').rsplit_once('/') {
-        Some((account, _)) => format!("{account}/{name}"),
-        None => name.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::sqs::url_beside;
 
     #[test]
     fn what_is_left_out_is_what_nobody_set() {

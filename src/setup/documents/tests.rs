@@ -150,8 +150,16 @@ fn looking_takes_leave_to_look() {
         statements.map(|statement| statement["Sid"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(sids(&silent), ["List", "State", "Receive"]);
-    let more =
-        ["List", "State", "LookAtBucket", "Receive", "LookAtTopics", "LookAtEventBridge", "LookAtKeys"];
+    let more = [
+        "List",
+        "State",
+        "LookAtBucket",
+        "Receive",
+        "LookAtTopics",
+        "LookAtEventBridge",
+        "LookAtKeys",
+        "LookAtDeadLetters",
+    ];
     assert_eq!(sids(&looking), more);
     assert_eq!(
         looking[0].2["Statement"][6]["Resource"],

@@ -181,8 +181,14 @@ async fn signal(child: &Child, name: &str) {
 impl Daemon {
     /// The status and the body of an answer of the admin endpoint; none while it does not listen.
     pub(crate) async fn get(&self, path: &str) -> Option<(u16, String)> {
+        self.get_as(path, "*/*").await
+    }
+
+    /// The same, in a form of one's own.
+    pub(crate) async fn get_as(&self, path: &str, accept: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(self.admin).await.ok()?;
-        let request = format!("GET {path} HTTP/1.1\r\nhost: stocktake\r\nconnection: close\r\n\r\n");
+        let headers = format!("host: stocktake\r\nconnection: close\r\naccept: {accept}\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).await.ok()?;
         let mut text = String::new();
         stream.read_to_string(&mut text).await.ok()?;
