@@ -5,6 +5,7 @@
 mod agreement;
 mod catalog;
 mod details;
+mod folders;
 mod guard;
 mod ignore;
 mod ingest;
