@@ -88,6 +88,31 @@ def postgres():
     return programs
 
 
+# Programs that the tests of deploy/ use, by the Debian package that has them.
+TOOLS = {"promtool": ("prometheus", "usr/bin/promtool")}
+
+
+def tool(name):
+    """A program of this machine or, where there is none, out of a Debian package that is unpacked beside the test bed."""
+    installed = shutil.which(name)
+    if installed:
+        return installed
+    package, path = TOOLS[name]
+    folder = home() / "tools"
+    with locked(folder.with_suffix(".lock")):
+        if not (folder / path).exists() and shutil.which("apt-get") and shutil.which("dpkg-deb"):
+            say(f"no {name} on this machine: unpacking Debian's {package} beside the test bed")
+            with tempfile.TemporaryDirectory() as scratch:
+                file = download(package, scratch)
+                if file:
+                    subprocess.run(["dpkg-deb", "-x", file, f"{scratch}/all"], check=True)
+                    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.move(f"{scratch}/all/{path}", folder / path)
+    if not (folder / path).exists():
+        raise Unprepared(f"The tests of deploy/ need {name}. On Debian: apt-get install {package}; elsewhere put it into the PATH.")
+    return folder / path
+
+
 def once(folder, requirements, product, build):
     """Builds `folder` unless it was built from these requirements, by this Python."""
     # The Python that venvs are made of: the same, whether asked from inside of one or not.
@@ -188,6 +213,8 @@ if __name__ == "__main__":
     try:
         if sys.argv[1:] == ["--remove"]:
             remove()
+        elif sys.argv[1:2] == ["--tool"]:
+            print(tool(sys.argv[2]))
         else:
             print(python())
     except Unprepared as missing:
