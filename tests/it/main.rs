@@ -4,6 +4,7 @@
 
 mod agreement;
 mod catalog;
+mod contract;
 mod details;
 mod folders;
 mod guard;
