@@ -10,6 +10,9 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::config::{Log, LogFormat};
 use crate::screen::Screen;
 
+/// Directives before those of the configuration.
+const QUIET: &str = "aws_config::sts=error";
+
 /// Starts the log of this process; to be called once, before anything is worth logging.
 pub fn start(log: &Log) -> anyhow::Result<()> {
     // https://no-color.org: any value but an empty one.
@@ -22,7 +25,9 @@ fn subscriber<W>(log: &Log, colours: bool, writer: W) -> anyhow::Result<Box<dyn 
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::builder().parse(&log.filter).context("read log.filter")?;
+    // What the SDK has to say of roles is what we say, with a remedy; and it says it in the form of its code.
+    let filter = format!("{QUIET},{}", log.filter);
+    let filter = EnvFilter::builder().parse(filter).context("read log.filter")?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     Ok(match log.format {
         LogFormat::Text => Box::new(builder.with_ansi(colours).finish()),

@@ -11,8 +11,13 @@ use aws_smithy_types::error::ErrorMetadata;
 
 use super::Watch;
 use super::remedy::{Failed, remedy};
-use super::xml::Malformed;
+use super::xml::{Malformed, Xml};
 use crate::fault::{Fault, Kind};
+
+/// How a page for people is called in an answer.
+pub(super) const PAGE: &str = "a web page";
+/// How the way to one is.
+pub(super) const ELSEWHERE: &str = "the way to";
 
 /// A call, in the words of an operator.
 #[derive(Clone, Debug)]
@@ -50,6 +55,12 @@ impl Call {
         let request = header("x-amz-request-id").or_else(|| header("x-amzn-requestid"));
         let source = request.map(|id| Box::new(RequestId(id.to_owned())) as Box<_>);
         let cause = error.source();
+        if let Some(what) = page(response) {
+            let status = response.status().as_u16();
+            // What is not well may be so again; all else is nobody whom we would ask.
+            let kind = if status >= 500 { Kind::Throttled } else { Kind::Malformed };
+            return self.report(kind, format!("HTTP status {status} with {what}"), None, None, source);
+        }
         if let Some(malformed) = cause.and_then(|cause| cause.downcast_ref::<Malformed>()) {
             return Fault { source, ..self.malformed(malformed) };
         }
@@ -62,9 +73,13 @@ impl Call {
         let Some(metadata) = metadata.filter(|metadata| metadata.code().is_some() || !status.is_success())
         else {
             let innermost = cause.and_then(|cause| chain(cause).last());
-            let answer = innermost.map_or("no reason".to_owned(), ToString::to_string);
+            let why = innermost.map_or("no reason".to_owned(), ToString::to_string);
+            let answer = match root(response) {
+                Some(root) => format!("the answer is a <{root}>, which is no answer to that"),
+                None => format!("the answer cannot be read: {why}"),
+            };
             let kind = if error.as_service_error().is_some() { Kind::Malformed } else { Kind::Unreachable };
-            return self.report(kind, format!("the answer cannot be read: {answer}"), None, None, source);
+            return self.report(kind, answer, None, None, source);
         };
         let status = status.as_u16();
         let answer = match (metadata.code(), metadata.message()) {
@@ -91,6 +106,9 @@ impl Call {
         let cause = innermost_ours(error);
         let at = endpoint.as_deref().unwrap_or("the endpoint");
         if is_credentials(cause.as_deref()) {
+            // In words, where STS had some; the SDK has them in the form of its own code.
+            let said = cause.as_deref().and_then(|cause| chain(cause).find_map(|error| error.downcast_ref()));
+            let cause = said.map(said_by).map(|said| Box::new(said) as Box<_>).or(cause);
             self.report(Kind::Credentials, "no credentials could be had".to_owned(), None, None, cause)
         } else if is_unreachable {
             self.report(Kind::Unreachable, format!("no answer from {at}"), endpoint.as_deref(), None, cause)
@@ -116,6 +134,44 @@ impl Call {
         Fault { action: action.clone(), kind, answer, remedy, source }
     }
 }
+
+/// What somebody before AWS answers with: a page for people, or the way to one. AWS writes XML and JSON.
+fn page(response: &HttpResponse) -> Option<String> {
+    const BEGINNINGS: [&[u8]; 2] = [b"<html", b"<!doctype html"];
+    let body = response.body().bytes().unwrap_or_default().trim_ascii_start();
+    let is_page = |beginning: &&[u8]| {
+        body.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning))
+    };
+    if BEGINNINGS.iter().any(is_page) {
+        return Some(PAGE.to_owned());
+    }
+    let is_sent_on = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) && body.is_empty();
+    let is_of_aws = response.headers().iter().any(|(name, _)| name.starts_with("x-amz"));
+    let location = response.headers().get("location").filter(|_| is_sent_on && !is_of_aws)?;
+    Some(format!("{ELSEWHERE} {location:?}"))
+}
+
+/// The name of the outermost element of an answer that can be read as XML, though not as what was asked for.
+fn root(response: &HttpResponse) -> Option<String> {
+    let mut xml = Xml::new(response.body().bytes()?).ok()?;
+    Some(xml.child().ok()??.local_name().as_ref().to_owned())
+}
+
+/// What STS said of a role.
+fn said_by(metadata: &ErrorMetadata) -> Said {
+    Said([metadata.code(), metadata.message()].into_iter().flatten().collect::<Vec<_>>().join(": "))
+}
+
+#[derive(Debug)]
+struct Said(String);
+
+impl fmt::Display for Said {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl Error for Said {}
 
 /// What AWS asks for when one turns to its support.
 #[derive(Debug)]

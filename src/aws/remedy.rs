@@ -1,5 +1,6 @@
 //! What an operator can do about a failed call.
 
+use super::fault::{ELSEWHERE, PAGE};
 use crate::fault::Kind;
 
 /// What is known of a failed call.
@@ -18,7 +19,7 @@ pub(super) struct Failed<'a> {
 }
 
 /// Answers that say more than their code: a part of the text, and what to do.
-const TELLING: [(&str, &str); 14] = [
+const TELLING: [(&str, &str); 23] = [
     (
         "exceeds the 1 hour session limit for roles assumed by role chaining",
         "set session_duration to \"1h\": whoever is in a role already (an instance, a container, another role) gets an \
@@ -73,6 +74,41 @@ const TELLING: [(&str, &str); 14] = [
         "wait a minute: SQS does not make a queue again sooner whose namesake was deleted",
     ),
     ("equest has expired", "set this machine's clock; it is too far off for requests that it signs"),
+    ("RequestTimeTooSkewed", "set this machine's clock; it is too far off for requests that it signs"),
+    (
+        "ExpiredToken",
+        "renew the session that the credentials belong to; a role_arn, a profile, an instance or a container is renewed by \
+         itself, keys with a session token that somebody put in the environment or a file are not",
+    ),
+    (
+        "SignatureDoesNotMatch",
+        "see that the secret key is that of the access key, without a space or a line's end too many",
+    ),
+    (
+        "InvalidAccessKeyId",
+        "see that the access key exists, is active, and is one of this endpoint's: `stocktake doctor` says which one is found",
+    ),
+    (
+        "security token included in the request is invalid",
+        "see that the access key exists and is active; in a region that accounts must turn on first, such as me-central-1, \
+         see that the account has done so",
+    ),
+    ("Missing Region", "set region in [aws], or in the section of the queue or bucket; or AWS_REGION"),
+    (
+        "not authorized to perform: kms:",
+        "allow that on the key which the answer names, in its own policy and to whoever asks (`stocktake policy --bucket B \
+         --account ID`)",
+    ),
+    (
+        PAGE,
+        "see who answers at that address in place of AWS or the store: a proxy, a load balancer, a portal where one logs in; \
+         check endpoint_url, HTTPS_PROXY and NO_PROXY",
+    ),
+    (
+        ELSEWHERE,
+        "see who answers at that address in place of AWS or the store: a proxy, a load balancer, a portal where one logs in; \
+         check endpoint_url, HTTPS_PROXY and NO_PROXY",
+    ),
 ];
 
 /// What to do, in one sentence.
@@ -88,6 +124,11 @@ pub(super) fn remedy(kind: Kind, failed: &Failed<'_>) -> String {
                 "allow kms:Decrypt on the key that encrypts {resource}{who}, and see that the key is enabled"
             )
         }
+        // The head of an object has no words with it.
+        (Kind::Denied, _) if *permission == "s3:GetObjectVersion" => format!(
+            "allow s3:GetObjectVersion on {resource}/*{who}, and kms:Decrypt on the key if objects are encrypted with one of \
+             your own"
+        ),
         (Kind::Denied, _) => format!(
             "allow {permission} on {resource}{who}; if that is allowed, see whether a Deny, an organisation's service or \
              resource control policy, or a VPC endpoint's policy forbids it"
@@ -109,11 +150,22 @@ pub(super) fn remedy(kind: Kind, failed: &Failed<'_>) -> String {
             format!("check network, proxy, DNS and TLS between here and {endpoint}")
         }
         (Kind::Unreachable, None) => "check the network; it is tried again".to_owned(),
-        (Kind::Unsupported, _) => format!("use a store that has the call behind {permission}"),
+        (Kind::Unsupported, _) => {
+            format!("use {} that has the call behind {permission}", service(permission))
+        }
         (Kind::Malformed, _) => {
-            "check that the endpoint is that of an S3 store and not of a proxy before it".to_owned()
+            format!("check that the endpoint is that of {} and not of a proxy before it", service(permission))
         }
         (Kind::Other, _) => "check the region, the endpoint and the name; else report this".to_owned(),
+    }
+}
+
+/// Whom a permission is for.
+fn service(permission: &str) -> &'static str {
+    match permission.split(':').next() {
+        Some("s3") => "an S3 store",
+        Some("sqs") => "SQS",
+        _ => "AWS",
     }
 }
 
@@ -135,7 +187,8 @@ mod tests {
             (Kind::Denied, format!("{denied} with an explicit deny in a service control policy"), "organisation: a service control"),
             (Kind::Denied, format!("{denied} with an explicit deny in a resource control policy"), "a resource control"),
             (Kind::Denied, "KMS.AccessDeniedException: no".to_owned(), "allow kms:Decrypt on the key"),
-            (Kind::Credentials, "ExpiredToken: The provided token has expired.".to_owned(), "clock: it was asked with access key AKIA1"),
+            (Kind::Credentials, "ExpiredToken: The provided token has expired.".to_owned(), "renew the session"),
+            (Kind::Credentials, "NotSignedUp: no".to_owned(), "clock: it was asked with access key AKIA1"),
             (
                 Kind::Credentials,
                 "no credentials could be had: ValidationError: The requested DurationSeconds exceeds the 1 hour session \

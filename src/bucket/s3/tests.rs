@@ -150,7 +150,7 @@ async fn faults_say_what_was_done_and_what_to_do() {
         ),
         (answer(404, &error("NoSuchBucket")), Kind::Absent, "NoSuchBucket", "exists"),
         (answer(400, &error("ExpiredToken")), Kind::Credentials, "ExpiredToken", "credentials"),
-        (answer(403, &error("SignatureDoesNotMatch")), Kind::Credentials, "Signature", "credentials"),
+        (answer(403, &error("SignatureDoesNotMatch")), Kind::Credentials, "Signature", "secret key"),
         (answer(200, &listing(endless)), Kind::Malformed, "does not advance", "endpoint"),
         (answer(200, &listing(&stray)), Kind::Malformed, "\"other\" is listed", "endpoint"),
         (answer_with(200, "", &listing(END)), Kind::Malformed, "no date header", "endpoint"),
@@ -183,10 +183,35 @@ async fn versioning_has_three_states() {
     }
     let (_server, bucket) = serve([answer_with(200, "", "<VersioningConfiguration/>")]).await;
     assert_eq!(bucket.versioning().await.unwrap_err().answer[..31], *"the answer has no date header, ");
-    for body in ["<VersioningConfiguration><Status>Odd</Status></VersioningConfiguration>", "<html>"] {
+    for (body, words) in [
+        ("<VersioningConfiguration><Status>Odd</Status></VersioningConfiguration>", "\"Odd\""),
+        ("\n <HTML><title>Log in</title>", "HTTP status 200 with a web page"),
+        ("Service unavailable", "the answer cannot be read: error parsing XML: no root element"),
+    ] {
         let (_server, bucket) = serve([answer(200, body)]).await;
         let fault = bucket.versioning().await.unwrap_err();
         assert_eq!(fault.kind, Kind::Malformed, "{fault}");
+        let chain = crate::chain::chain(&fault);
+        assert!(chain.contains(words) && !chain.contains("bug") && chain.len() < 160, "{chain}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_answers_in_the_place_of_s3_is_told_from_it() {
+    for (answer, kind, words) in [
+        (answer(200, "<!DOCTYPE html>"), Kind::Malformed, "HTTP status 200 with a web page"),
+        (answer(403, "<html>"), Kind::Malformed, "HTTP status 403 with a web page"),
+        (answer(502, "<html>"), Kind::Throttled, "HTTP status 502 with a web page"),
+        (
+            answer_with(302, "Location: https://login/\r\n", ""),
+            Kind::Malformed,
+            "HTTP status 302 with the way to \"https://login/\"",
+        ),
+    ] {
+        let (_server, bucket) = serve(vec![answer; crate::aws::ATTEMPTS_MAX as usize]).await;
+        let fault = bucket.versioning().await.unwrap_err();
+        assert_eq!((fault.kind, fault.answer.as_str()), (kind, words));
+        assert!(fault.remedy.contains("a portal where one logs in"), "{}", fault.remedy);
     }
 }
 
