@@ -10,10 +10,7 @@ use crate::setup::documents::{Attached, Kind, Told, documents};
 pub(super) fn policy(config: &Config, options: &Policy, format: Format) -> anyhow::Result<Exit> {
     let parts = parts(config, &options.bucket)?;
     let told = Told { principal: options.principal.clone(), account: options.account.clone() };
-    let mut all = documents(config, &parts, &told).map_err(Usage)?;
-    if let Some(only) = options.only {
-        all.retain(|attached| attached.kind == only);
-    }
+    let all = documents(config, &parts, &told, options.only).map_err(Usage)?;
     print(&match (format, options.only) {
         (Format::Json, _) => {
             let lines = all.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>();

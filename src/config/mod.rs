@@ -29,7 +29,7 @@ pub use database::{Database, DatabaseUrl};
 pub use inventory::{Inventory, Source};
 pub use mistake::{Errors, Mistake};
 pub use queue::Queue;
-pub use region::PROJECT_REGIONS;
+pub use region::{PROJECT_REGIONS, of_project as region_of_project};
 pub use settings::{
     Admin, Doctor, Enrich, Ingest, Journal, Log, LogFormat, Merge, Recheck, Reconcile, Shutdown,
 };

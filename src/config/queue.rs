@@ -58,6 +58,10 @@ fn region_of(section: &mut Section<'_>, url: &str) -> Option<String> {
         section.mistake("url", format_args!("is an ARN: write the queue's URL, such as {FORM}"));
         return None;
     }
+    if url.trim_end_matches('/').ends_with(".fifo") {
+        // <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html>
+        section.mistake("url", "is a FIFO queue, which S3 cannot notify: make a standard queue, whose name does not end in .fifo");
+    }
     match access::http_url(url) {
         Ok(parsed) if parsed.path().trim_matches('/').is_empty() => {
             section.mistake("url", format_args!("names no queue: write its whole URL, such as {FORM}"));

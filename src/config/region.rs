@@ -17,7 +17,7 @@ pub const PROJECT_REGIONS: [(&str, &str); 12] = [
 ];
 
 /// The region that a project's name for it means; a region's code means itself.
-pub(super) fn of_project(name: &str) -> Option<String> {
+pub fn of_project(name: &str) -> Option<String> {
     let name = name.trim();
     let known = PROJECT_REGIONS.iter().find(|(project, _)| project.eq_ignore_ascii_case(name));
     match known {

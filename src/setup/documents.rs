@@ -48,18 +48,21 @@ pub struct Told {
 /// What the daemon is called that has no role.
 const NO_ROLE: &str = "the daemon's own user or role";
 
-/// All policies that the sections of `bucket` take.
+/// All policies that the sections of `bucket` take, or those of one kind.
 ///
 /// # Errors
-/// When an account or a principal is not known.
-pub fn documents(config: &Config, bucket: &[&Bucket], told: &Told) -> Result<Vec<Attached>, String> {
+/// When an account or a principal is not known that these policies name.
+pub fn documents(
+    config: &Config,
+    bucket: &[&Bucket],
+    told: &Told,
+    only: Option<Kind>,
+) -> Result<Vec<Attached>, String> {
     let Some(first) = bucket.first() else { return Ok(Vec::new()) };
     let queues: Vec<(Arn, &crate::config::Queue)> = (config.queues.iter())
         .filter_map(|queue| Some((Arn::of_queue(&queue.url, queue.access.region.as_deref())?, queue)))
         .filter(|(arn, _)| first.access.region.as_ref().is_none_or(|region| arn.region == *region))
         .collect();
-    let account = account(first, &queues, told)?;
-    let principal = principal(&queues, told)?;
     let region = first.access.region.clone().or_else(|| Some(queues.first()?.0.region.clone()));
     let partition = partition(region.as_deref().unwrap_or_default());
     let bucket_arn = format!("arn:{partition}:s3:::{}", first.name);
@@ -114,6 +117,26 @@ pub fn documents(config: &Config, bucket: &[&Bucket], told: &Told) -> Result<Vec
         permissions.entry(None).or_default().push(policy::take_on(role).numbered(index));
     }
 
+    let is_wanted = |kind| only.is_none_or(|only| only == kind);
+    let has_key = queues.iter().any(|(_, queue)| queue.kms_key.is_some());
+    // Whoever is in no role may be of another account than the bucket.
+    let may_be_foreign = parts.contains_key(&None);
+    let names_account = (is_wanted(Kind::Queue) && !queues.is_empty())
+        || (is_wanted(Kind::Key) && has_key)
+        || (is_wanted(Kind::Bucket) && may_be_foreign);
+    let names_principal = (is_wanted(Kind::Trust) && !trusts.is_empty())
+        || (is_wanted(Kind::Key) && has_key)
+        || (is_wanted(Kind::Bucket) && may_be_foreign);
+    let account = known(account(first, &queues, told), names_account || told.account.is_some());
+    let principal = known(principal(&queues, told), names_principal || told.principal.is_some());
+    let (account, principal) = match (account, principal) {
+        (Ok(account), Ok(principal)) => (account, principal),
+        (account, principal) => {
+            let missing = [account.err(), principal.err()].into_iter().flatten();
+            return Err(missing.collect::<Vec<_>>().join("; "));
+        }
+    };
+
     let mut all = Vec::new();
     let mut add = |kind, of: &str, statements| {
         all.push(Attached { kind, of: of.to_owned(), policy: Document::of(statements) });
@@ -137,7 +160,13 @@ pub fn documents(config: &Config, bucket: &[&Bucket], told: &Told) -> Result<Vec
             add(Kind::Key, key, vec![policy::encrypt(&bucket_arn, &account), policy::decrypt(reader)]);
         }
     }
+    all.retain(|attached: &Attached| is_wanted(attached.kind));
     Ok(all)
+}
+
+/// What is known; what nobody asks for need not be.
+fn known(found: Result<String, String>, is_asked: bool) -> Result<String, String> {
+    if is_asked { found } else { Ok(found.unwrap_or_default()) }
 }
 
 /// The account that owns the bucket: where its role is, else where the queue is.

@@ -10,10 +10,15 @@ const OURS: &str = "arn:aws:iam::123456789012:role/daemon";
 
 /// The documents of bucket `genomics`, by kind and what they are attached to.
 fn made(sections: &str, told: &Told) -> Result<Vec<(Kind, String, Value)>, String> {
-    made_with("never", sections, told)
+    made_with("never", sections, told, None)
 }
 
-fn made_with(every: &str, sections: &str, told: &Told) -> Result<Vec<(Kind, String, Value)>, String> {
+fn made_with(
+    every: &str,
+    sections: &str,
+    told: &Told,
+    only: Option<Kind>,
+) -> Result<Vec<(Kind, String, Value)>, String> {
     let toml = format!(
         "[database]\nurl = 'postgres://h/d'\n[doctor]\nevery = '{every}'\n[[queue]]\nurl = 'https://sqs.eu-central-1.amazonaws.com/123456789012/stocktake'\n{sections}"
     );
@@ -23,7 +28,7 @@ fn made_with(every: &str, sections: &str, told: &Told) -> Result<Vec<(Kind, Stri
     std::fs::remove_file(file).unwrap();
     let config = config.unwrap();
     let parts: Vec<_> = config.buckets.iter().filter(|bucket| bucket.name == "genomics").collect();
-    let documents = documents(&config, &parts, told)?;
+    let documents = documents(&config, &parts, told, only)?;
     Ok(documents
         .into_iter()
         .map(|made| (made.kind, made.of, serde_json::from_str(&made.policy.pretty()).unwrap()))
@@ -131,7 +136,23 @@ fn a_key_of_ones_own_lets_s3_write_and_us_read() {
 fn what_is_not_known_is_asked_for() {
     let bucket = "[[bucket]]\nname = 'genomics'\nregion = 'us-east-1'";
     let unknown = made(bucket, &Told::default()).unwrap_err();
-    assert_eq!(unknown, "the account that owns \"genomics\" is not known: add --account 123456789012");
+    // All that is missing, at once.
+    assert_eq!(
+        unknown,
+        "the account that owns \"genomics\" is not known: add --account 123456789012; who the daemon is, is not known: \
+         add --principal with the ARN of its user or role"
+    );
+    let of = |kind| made_with("never", bucket, &Told::default(), Some(kind)).map(|made| made.len());
+    assert_eq!(
+        (of(Kind::Permissions), of(Kind::Queue), of(Kind::Trust)),
+        (Ok(1), Ok(0), Ok(0)),
+        "these name neither"
+    );
+    assert!(of(Kind::Bucket).is_err());
+    let trust =
+        "[[bucket]]\nname = 'genomics'\nregion = 'us-east-1'\nrole_arn = 'arn:aws:iam::210987654321:role/r'";
+    let wanted = made_with("never", trust, &Told::default(), Some(Kind::Trust)).unwrap_err();
+    assert!(wanted.contains("--principal") && !wanted.contains("--account"), "{wanted}");
     let told = Told { account: Some("210987654321".to_owned()), principal: None };
     assert!(made(bucket, &told).unwrap_err().contains("--principal"));
     let told = Told { account: Some("21".to_owned()), ..told };
@@ -144,7 +165,8 @@ fn what_is_not_known_is_asked_for() {
 fn looking_takes_leave_to_look() {
     let told = Told { principal: Some(OURS.to_owned()), account: None };
     let silent = made("[[bucket]]\nname = 'genomics'\nregion = 'eu-central-1'", &told).unwrap();
-    let looking = made_with("15m", "[[bucket]]\nname = 'genomics'\nregion = 'eu-central-1'", &told).unwrap();
+    let looking =
+        made_with("15m", "[[bucket]]\nname = 'genomics'\nregion = 'eu-central-1'", &told, None).unwrap();
     let sids = |made: &[(Kind, String, Value)]| -> Vec<String> {
         let statements = made[0].2["Statement"].as_array().unwrap().iter();
         statements.map(|statement| statement["Sid"].as_str().unwrap().to_owned()).collect()
