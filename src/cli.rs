@@ -155,6 +155,9 @@ pub struct Disconnect {
     /// Do what is planned
     #[arg(long)]
     pub apply: bool,
+    /// Let S3 not try whether it can send: others' destinations in the bucket may be gone
+    #[arg(long, requires = "apply")]
+    pub skip_validation: bool,
     /// Drop the rows of the catalog, too: they are not needed for a new start, and take long to make again
     #[arg(long)]
     pub drop_rows: bool,

@@ -200,9 +200,8 @@ async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'stati
         ));
         if let Some(every) = config.doctor.every {
             let queues = wiring::queues_of(config, section);
-            let of_queue = queues.first().map_or(&section.access, |queue| &queue.access);
             let rounds = Rounds {
-                account: clients.account(section, of_queue).await,
+                account: clients.account(section, &wiring::accesses(&queues)).await,
                 wish: wiring::wish(section, &queues),
                 every,
                 health: health.clone(),

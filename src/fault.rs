@@ -42,6 +42,21 @@ pub struct Fault {
     pub source: Option<Box<dyn Error + Send + Sync>>,
 }
 
+impl Fault {
+    /// The same once more, for what would meet it, too, and is not asked therefore.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let Self { action, kind, answer, remedy, .. } = self;
+        Self {
+            action: action.clone(),
+            kind: *kind,
+            answer: answer.clone(),
+            remedy: remedy.clone(),
+            source: None,
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.action, self.answer)

@@ -15,7 +15,7 @@ use crate::config::{self, Config};
 use crate::inventory::Source;
 use crate::queue::sqs;
 use crate::setup::Wish;
-use crate::setup::aws::Account;
+use crate::setup::aws::{Account, Keys};
 
 /// AWS clients, where equal access shares credentials and their refresh.
 #[derive(Debug, Default)]
@@ -48,18 +48,31 @@ impl Clients {
         sqs::Queue::new(&queue.url, aws::sqs(&config))
     }
 
-    /// A bucket with what is around it, and how its queues are reached. Asks nobody yet.
-    pub(crate) async fn account(&mut self, bucket: &config::Bucket, of_queue: &Access) -> Account {
-        let of_bucket = self.sdk_config(&bucket.access).await;
-        let of_queue = self.sdk_config(of_queue).await;
-        Account::new(&bucket.name, &of_bucket, &of_queue)
+    /// A bucket with what is around it, and its queues, by URL or name, each with how it is reached. Asks nobody
+    /// yet.
+    pub(crate) async fn account(&mut self, bucket: &config::Bucket, queues: &[(&str, &Access)]) -> Account {
+        let of_bucket = self.keys(&bucket.access).await;
+        let mut of_queues = Vec::new();
+        for (url, access) in queues {
+            of_queues.push(((*url).to_owned(), self.keys(access).await));
+        }
+        Account::new(&bucket.name, &of_bucket, &of_queues)
+    }
+
+    async fn keys(&mut self, access: &Access) -> Keys {
+        Keys {
+            config: self.sdk_config(access).await,
+            before: self.sdk_config(&access.without_role()).await,
+            access: access.clone(),
+        }
     }
 
     async fn sdk_config(&mut self, access: &Access) -> SdkConfig {
         if let Some(config) = self.known.get(access) {
             return config.clone();
         }
-        let config = aws::sdk_config(access).await;
+        // It is large, and many futures hold it.
+        let config = Box::pin(aws::sdk_config(access)).await;
         self.known.insert(access.clone(), config.clone());
         config
     }
@@ -90,6 +103,11 @@ pub(crate) fn queues_of<'a>(config: &'a Config, bucket: &config::Bucket) -> Vec<
     if near.is_empty() { config.queues.iter().collect() } else { near }
 }
 
+/// The same, each with how it is reached.
+pub(crate) fn accesses<'a>(queues: &[&'a config::Queue]) -> Vec<(&'a str, &'a Access)> {
+    queues.iter().map(|queue| (queue.url.as_str(), &queue.access)).collect()
+}
+
 /// What the configuration wants of a bucket's set-up.
 pub(crate) fn wish(bucket: &config::Bucket, queues: &[&config::Queue]) -> Wish {
     Wish {
@@ -98,6 +116,7 @@ pub(crate) fn wish(bucket: &config::Bucket, queues: &[&config::Queue]) -> Wish {
         region: bucket.required_region.clone(),
         queues: queues.iter().map(|queue| queue.url.clone()).collect(),
         role: bucket.access.role_arn.clone(),
+        enrich: bucket.enrich,
     }
 }
 

@@ -62,6 +62,14 @@ pub struct Access {
     pub session_duration: Option<Duration>,
 }
 
+impl Access {
+    /// The same before any role is taken on.
+    pub(crate) fn without_role(&self) -> Self {
+        let Self { region, endpoint_url, .. } = self.clone();
+        Self { region, endpoint_url, ..Self::default() }
+    }
+}
+
 /// Reads the environment for what `access` leaves open. Asks nobody for credentials yet: that
 /// happens, and fails, in the first call.
 pub async fn sdk_config(access: &Access) -> SdkConfig {

@@ -16,6 +16,10 @@ pub struct Server {
     pub collation: String,
     /// Whether it only repeats what another server does.
     pub is_standby: bool,
+    /// Whether transactions may write only if they ask for it.
+    pub is_read_only: bool,
+    /// How long a statement may take, in milliseconds; 0 is for as long as it takes.
+    pub statement_timeout: i32,
     /// Whether the schema `catalog` is there.
     pub has_schema: bool,
     /// Whether we may make that schema, or tables in it.
@@ -54,6 +58,8 @@ impl Catalog {
                  pg_encoding_to_char(encoding)::text as encoding,
                  datcollate::text as collation,
                  pg_is_in_recovery() as is_standby,
+                 current_setting('default_transaction_read_only')::bool as is_read_only,
+                 (select setting::int from pg_settings where name = 'statement_timeout') as statement_timeout,
                  to_regnamespace('catalog') is not null as has_schema,
                  case when to_regnamespace('catalog') is null
                      then has_database_privilege(current_database(), 'create')
@@ -70,6 +76,20 @@ impl Catalog {
                  current_setting('max_connections')::int as max_connections,
                  clock_timestamp() as now
              from pg_database where datname = current_database()",
+        )
+        .fetch_one(&self.pool)
+        .await
+    }
+
+    /// Whether somebody else, such as a daemon, is at work on the catalog, too.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn is_shared(&self) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar(
+            "select exists (select from pg_stat_activity
+                 where datname = current_database() and application_name = current_setting('application_name')
+                     and pid <> pg_backend_pid())",
         )
         .fetch_one(&self.pool)
         .await

@@ -13,8 +13,8 @@ use crate::cli::{Connect, Disconnect, Exit, Format, Place};
 use crate::clock::Clock;
 use crate::config::{self, Bucket, Config};
 use crate::setup::aws::Account;
-use crate::setup::connect::{Meant, carry_out, survey};
-use crate::setup::plan::{self, Action, Plan, Step, Target};
+use crate::setup::connect::{Meant, Presence, carry_out, survey};
+use crate::setup::plan::{self, Action, Found, Plan, Step, Target};
 use crate::setup::{Wish, is_account, terraform};
 use crate::telemetry;
 use crate::wiring::{self, Clients};
@@ -34,25 +34,21 @@ pub(super) async fn connect(
     format: Format,
     clock: Clock,
 ) -> anyhow::Result<Exit> {
-    let meeting = meet(file, &options.place).await?;
-    let survey = survey(&meeting.account, &meeting.meant, clock).await;
-    let (target, found) =
-        survey.with_context(|| format!("look at bucket {:?} and its queue", meeting.bucket.name))?;
+    let planned = planned(file, &options.place, Presence::Needed, plan::connect, clock).await?;
     if options.print.is_some() {
-        print(&terraform(&target, &found))?;
+        print(&terraform(&planned.target, &planned.found))?;
         return Ok(Exit::Done);
     }
-    let plan = plan::connect(&target, &found);
-    print(&shown(&plan, format))?;
-    if !plan.refusals.is_empty() {
+    print(&shown(&planned.plan, format))?;
+    if !planned.plan.refusals.is_empty() {
+        print_to_people(format, "nothing was changed")?;
         return Ok(Exit::Failed);
     }
     if options.apply {
-        carry_out(&meeting.account, &plan, options.skip_validation, |what| tracing::info!("done: {what}"))
-            .await?;
+        planned.carry_out(options.skip_validation).await?;
     }
     if format == Format::Text {
-        print(&last_words(&meeting, &target, &plan, options.apply).await?)?;
+        print(&last_words(&planned, options.apply).await?)?;
     }
     Ok(Exit::Done)
 }
@@ -63,37 +59,104 @@ pub(super) async fn disconnect(
     format: Format,
     clock: Clock,
 ) -> anyhow::Result<Exit> {
-    let meeting = meet(file, &options.place).await?;
-    let survey = survey(&meeting.account, &meeting.meant, clock).await;
+    let planned = planned(file, &options.place, Presence::PerhapsGone, plan::disconnect, clock).await?;
+    print(&shown(&planned.plan, format))?;
+    if options.apply {
+        planned.carry_out(options.skip_validation).await?;
+    }
+    let rows = match (options.drop_rows, options.apply) {
+        (false, _) => Rows::Kept,
+        (true, false) => Rows::Doomed,
+        (true, true) => drop_rows(&planned.meeting).await?,
+    };
+    let is_done = planned.plan.is_done() && rows != Rows::Dropped;
+    let last = match (options.apply, is_done) {
+        (false, _) => "nothing was changed; --apply does what is planned",
+        (true, true) => "there was nothing to do",
+        (true, false) => "done",
+    };
+    let mut words = vec![rows.words(), last];
+    if options.apply && !planned.meeting.is_new {
+        words.push("take the [[bucket]] section out of the configuration, or a daemon goes on listing it");
+    }
+    print_to_people(format, &words.join("\n"))?;
+    Ok(Exit::Done)
+}
+
+/// What becomes of the rows of a bucket that is disconnected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rows {
+    Kept,
+    Doomed,
+    Dropped,
+    Absent,
+}
+
+impl Rows {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Kept => "rows in the catalog stay; --drop-rows drops them",
+            Self::Doomed => {
+                "the rows in the catalog will be dropped, with the runs of the bucket and their drift; catalog.changes keeps \
+                 what it has of their past"
+            }
+            Self::Dropped => {
+                "the rows are dropped, with the runs of the bucket and their drift; catalog.changes keeps what it has of \
+                 their past"
+            }
+            Self::Absent => "there were no rows",
+        }
+    }
+}
+
+async fn drop_rows(meeting: &Meeting) -> anyhow::Result<Rows> {
+    let catalog = super::catalog(&meeting.config).await?;
+    if catalog.is_shared().await.context("ask Postgres who is at work on the catalog")? {
+        tracing::warn!(
+            "another stocktake is at work on this catalog: if it is a daemon that has the [[bucket]] section, its runs of \
+             the bucket fail until it is started again, and then it lists the bucket anew, so that the rows come back; \
+             take the section out, and start it again"
+        );
+    }
+    let forgotten = catalog.forget(&wiring::connection(&meeting.config, &meeting.bucket)).await.context(
+        "drop the rows; take the [[bucket]] section out and end the daemons first, as they are at work on them",
+    )?;
+    Ok(if forgotten { Rows::Dropped } else { Rows::Absent })
+}
+
+/// A plan, and what it was made from.
+struct Planned {
+    meeting: Meeting,
+    target: Target,
+    found: Found,
+    plan: Plan,
+}
+
+impl Planned {
+    async fn carry_out(&self, skip_validation: bool) -> anyhow::Result<()> {
+        let tell = |what: &str| tracing::info!("done: {what}");
+        carry_out(&self.meeting.account, &self.plan, skip_validation, tell).await
+    }
+}
+
+/// Looks at what is there, and plans.
+async fn planned(
+    file: Option<&Path>,
+    place: &Place,
+    presence: Presence,
+    plan: impl FnOnce(&Target, &Found) -> Plan,
+    clock: Clock,
+) -> anyhow::Result<Planned> {
+    let meeting = meet(file, place).await?;
+    let survey = survey(&meeting.account, &meeting.meant, presence, clock).await;
     let (target, found) =
         survey.with_context(|| format!("look at bucket {:?} and its queue", meeting.bucket.name))?;
-    let plan = plan::disconnect(&target, &found);
-    print(&shown(&plan, format))?;
-    if options.apply {
-        carry_out(&meeting.account, &plan, false, |what| tracing::info!("done: {what}")).await?;
-    }
-    let connection = wiring::connection(&meeting.config, &meeting.bucket);
-    let mut words = Vec::new();
-    if options.drop_rows && options.apply {
-        let catalog = super::catalog(&meeting.config).await?;
-        let forgotten = catalog.forget(&connection).await.context(
-            "drop the rows; take the [[bucket]] section out and end the daemons first, as they are at work on them",
-        )?;
-        words.push(if forgotten { "the rows are dropped" } else { "there were no rows" });
-    } else if options.drop_rows {
-        words.push("the rows in the catalog will be dropped; what catalog.changes keeps of their past stays");
-    } else {
-        words.push("rows in the catalog stay; --drop-rows drops them");
-    }
-    words.push(if options.apply {
-        "done; take the [[bucket]] section out of the configuration, or a daemon goes on listing it"
-    } else {
-        "nothing was changed; --apply does what is planned"
-    });
-    if format == Format::Text {
-        print(&words.join("\n"))?;
-    }
-    Ok(Exit::Done)
+    let plan = plan(&target, &found);
+    Ok(Planned { meeting, target, found, plan })
+}
+
+fn print_to_people(format: Format, words: &str) -> anyhow::Result<()> {
+    if format == Format::Text { print(words) } else { Ok(()) }
 }
 
 /// Reads the configuration, with a section more if the bucket has none yet: so all that is checked in a
@@ -109,7 +172,9 @@ async fn meet(file: Option<&Path>, place: &Place) -> anyhow::Result<Meeting> {
     let is_new = known.is_empty();
     let bucket = match known.as_slice() {
         [] => {
-            config = config::load(file, with_section(env, config.buckets.len(), place))?;
+            let index = config.buckets.len();
+            config = config::load(file, with_section(env, index, place))
+                .map_err(|errors| of_flags(errors, index))?;
             config.buckets.last().cloned().context("add the bucket to the configuration")?
         }
         [bucket] => bucket.clone(),
@@ -122,13 +187,23 @@ async fn meet(file: Option<&Path>, place: &Place) -> anyhow::Result<Meeting> {
             return Err(Usage(message).into());
         }
     };
+    if let Some(wanted) = place.region.as_ref().filter(|_| !is_new) {
+        let region = bucket.access.region.as_deref().unwrap_or("no region");
+        if config::region_of_project(wanted).as_deref() != Some(region) {
+            let message = format!(
+                "--region {wanted:?}: the section of {:?} says {region} already: leave --region out, or change the section",
+                bucket.name
+            );
+            return Err(Usage(message).into());
+        }
+    }
     if let Some(account) = place.account.as_ref().filter(|account| !is_account(account)) {
         return Err(
             Usage(format!("--account must be the twelve digits of an account, not {account:?}")).into()
         );
     }
     let (queue, access, kms_key) = queue(&config, &bucket, place)?;
-    let account = Clients::default().account(&bucket, &access).await;
+    let account = Clients::default().account(&bucket, &[(&queue, &access)]).await;
     let meant = Meant {
         wish: Wish { queues: Vec::new(), ..wiring::wish(&bucket, &[]) },
         queue,
@@ -139,16 +214,36 @@ async fn meet(file: Option<&Path>, place: &Place) -> anyhow::Result<Meeting> {
     Ok(Meeting { config, bucket, is_new, meant, account })
 }
 
+/// The options that stand in for keys of a section.
+const FLAGS: [(&str, &str); 3] =
+    [("name", "--bucket"), ("prefix", "--prefix"), ("project_region", "--region")];
+
 fn with_section(mut env: HashMap<String, String>, index: usize, place: &Place) -> HashMap<String, String> {
-    let mut set = |key: &str, value: &Option<String>| {
+    let values = [Some(&place.bucket), place.prefix.as_ref(), place.region.as_ref()];
+    for ((key, _), value) in FLAGS.iter().zip(values) {
         if let Some(value) = value {
-            env.insert(format!("STOCKTAKE_BUCKET__{index}__{key}"), value.clone());
+            env.insert(variable(index, key), value.clone());
         }
-    };
-    set("NAME", &Some(place.bucket.clone()));
-    set("PREFIX", &place.prefix);
-    set("PROJECT_REGION", &place.region);
+    }
     env
+}
+
+fn variable(index: usize, key: &str) -> String {
+    format!("STOCKTAKE_BUCKET__{index}__{}", key.to_ascii_uppercase())
+}
+
+/// What is wrong with options is said of them, and not of the variables that they became.
+fn of_flags(errors: config::Errors, index: usize) -> anyhow::Error {
+    let mut lines = Vec::new();
+    for config::Mistake { place, message } in errors.mistakes() {
+        let of = |(key, _): &&(&str, &str)| {
+            *place == format!("bucket[{index}].{key}") || *place == variable(index, key)
+        };
+        let Some((key, flag)) = FLAGS.iter().find(of) else { return errors.into() };
+        let by = format!(" (set by {})", variable(index, key));
+        lines.push(format!("{flag}: {}", message.strip_suffix(&by).unwrap_or(message)));
+    }
+    Usage(lines.join("; ")).into()
 }
 
 /// The queue that is meant, how it is reached, and its key.
@@ -211,12 +306,8 @@ fn change(step: &Step) -> &'static str {
 }
 
 /// What was done or would be, and the sections that a daemon needs.
-async fn last_words(
-    meeting: &Meeting,
-    target: &Target,
-    plan: &Plan,
-    is_applied: bool,
-) -> anyhow::Result<String> {
+async fn last_words(planned: &Planned, is_applied: bool) -> anyhow::Result<String> {
+    let Planned { meeting, target, plan, .. } = planned;
     use crate::setup::estate::Builder;
     let mut words = vec![match (plan.is_done(), is_applied) {
         (true, _) => "everything is as it must be: nothing is to be done".to_owned(),

@@ -26,35 +26,66 @@ pub(super) async fn doctor(
         Some(bucket) => parts(config, bucket)?,
         None => config.buckets.iter().collect(),
     };
-    let mut findings = database(config, clock).await;
+    let mut report = Report::new(format);
+    report.tell(database(config, clock).await)?;
     let mut clients = Clients::default();
     for bucket in &buckets {
         let queues = wiring::queues_of(config, bucket);
-        let of_queue = queues.first().map_or(&bucket.access, |queue| &queue.access);
-        let account = clients.account(bucket, of_queue).await;
+        let account = clients.account(bucket, &wiring::accesses(&queues)).await;
         let wish = wiring::wish(bucket, &queues);
-        for finding in examine(&account, &wish, Depth::Full, clock).await {
-            // Several buckets share a queue.
-            if !findings.contains(&finding) {
-                findings.push(finding);
+        let mut printed = Ok(());
+        examine(&account, &wish, Depth::Full, clock, |findings| {
+            if printed.is_ok() {
+                printed = report.tell(findings);
             }
-        }
+        })
+        .await;
+        printed?;
         let change = match (options.probe, options.probe_write) {
             (_, true) => Change::Ours,
             (true, _) => Change::Theirs,
             _ => continue,
         };
-        findings.extend(round_trip(config, bucket, &account, &wish, change).await);
+        report.tell(round_trip(config, bucket, &account, &wish, change).await)?;
     }
-    print(&match format {
-        Format::Json => {
-            let lines = findings.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>();
-            lines.context("write the findings as JSON")?.join("\n")
+    report.end()
+}
+
+/// What was found, printed as soon as it is known.
+struct Report {
+    format: Format,
+    findings: Vec<Finding>,
+}
+
+impl Report {
+    fn new(format: Format) -> Self {
+        Self { format, findings: Vec::new() }
+    }
+
+    fn tell(&mut self, mut findings: Vec<Finding>) -> anyhow::Result<()> {
+        // Several buckets share a queue.
+        findings.retain(|finding| !self.findings.contains(finding));
+        for finding in findings {
+            let subject = self.findings.last().map(|last| last.subject.as_str());
+            let text = match self.format {
+                Format::Json => serde_json::to_string(&finding).context("write a finding as JSON")?,
+                Format::Text => described(&finding, subject != Some(&finding.subject)),
+            };
+            print(&text)?;
+            self.findings.push(finding);
         }
-        Format::Text => described(&findings),
-    })?;
-    let is_failed = findings.iter().any(|finding| finding.verdict == Verdict::Failure);
-    Ok(if is_failed { Exit::Failed } else { Exit::Done })
+        Ok(())
+    }
+
+    /// The sum, and how it went.
+    fn end(self) -> anyhow::Result<Exit> {
+        let count = |verdict| self.findings.iter().filter(|finding| finding.verdict == verdict).count();
+        let [failures, warnings, unknown] = [Verdict::Failure, Verdict::Warning, Verdict::Unknown].map(count);
+        if self.format == Format::Text {
+            print(&format!("{failures} failures, {warnings} warnings, {unknown} that could not be told"))?;
+        }
+        Ok(if failures > 0 { Exit::Failed } else { Exit::Done })
+    }
 }
 
 /// Waits for an event, while a daemon may be at work on the same queue.
@@ -94,27 +125,16 @@ async fn database(config: &Config, clock: Clock) -> Vec<Finding> {
     examine_database(&server, config.database.max_connections, clock())
 }
 
-/// Findings below what they are about, and a sum.
-fn described(findings: &[Finding]) -> String {
+/// A finding, below what it is about if that was not said yet.
+fn described(finding: &Finding, is_new_subject: bool) -> String {
+    let Finding { check, subject, verdict, found, remedy } = finding;
     let mut lines = Vec::new();
-    let mut subjects: Vec<&str> = Vec::new();
-    for finding in findings {
-        if !subjects.contains(&finding.subject.as_str()) {
-            subjects.push(&finding.subject);
-        }
-    }
-    for subject in subjects {
+    if is_new_subject {
         lines.push(printable(subject));
-        for finding in findings.iter().filter(|finding| finding.subject == subject) {
-            let Finding { check, verdict, found, remedy, .. } = finding;
-            lines.push(format!("  {verdict:<14}  {check}: {}", printable(found)));
-            if !remedy.is_empty() && *verdict != Verdict::Ok {
-                lines.push(format!("                  {}", printable(remedy)));
-            }
-        }
     }
-    let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
-    let [failures, warnings, unknown] = [Verdict::Failure, Verdict::Warning, Verdict::Unknown].map(count);
-    lines.push(format!("{failures} failures, {warnings} warnings, {unknown} that could not be told"));
+    lines.push(format!("  {verdict:<14}  {check}: {}", printable(found)));
+    if *verdict != Verdict::Ok {
+        lines.push(format!("                  {}", printable(remedy)));
+    }
     lines.join("\n")
 }

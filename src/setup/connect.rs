@@ -6,11 +6,12 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use tokio::time::{Instant, sleep};
 
-use super::doctor::{Depth, examine};
-use super::estate::{Builder, Notices, Side};
+use super::doctor::{Depth, examined};
+use super::estate::{Builder, Notices, QueueLook, Side};
 use super::finding::Verdict;
 use super::plan::{Action, BEFORE, Found, MADE, Plan, Target};
 use super::{Arn, Wish, notice, partition};
+use crate::bucket::rules::Rules;
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::fault::{Fault, Kind};
@@ -38,48 +39,57 @@ pub struct Meant {
     pub kms_key: Option<String>,
 }
 
+/// Whether a bucket that does not exist any more will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It must be there.
+    Needed,
+    /// It may be gone, and what told of it with it.
+    PerhapsGone,
+}
+
 /// Looks at what is there.
 ///
 /// # Errors
 /// When what must be known cannot be.
-pub async fn survey(estate: &impl Builder, meant: &Meant, clock: Clock) -> anyhow::Result<(Target, Found)> {
+pub async fn survey(
+    estate: &impl Builder,
+    meant: &Meant,
+    presence: Presence,
+    clock: Clock,
+) -> anyhow::Result<(Target, Found)> {
     let Meant { wish, .. } = meant;
-    let us = estate.identity(Side::Queue).await.map_err(told)?;
-    let look = estate.bucket(&wish.prefix).await;
-    let region = look.region.map_err(told)?;
-    if let Some(wanted) = wish.region.as_ref().filter(|wanted| **wanted != region) {
-        bail!(
-            "bucket {:?} is in {region}, and the configuration wants it in {wanted}: correct region or project_region, \
-             or connect another bucket",
-            wish.name
-        );
-    }
-    let account = account(estate, meant).await?;
+    let us = estate.identity(Side::Queue(&meant.queue)).await.map_err(told)?;
     let name = meant.queue.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
+    let place = match estate.region().await {
+        Err(fault) if fault.kind == Kind::Absent && presence == Presence::PerhapsGone => None,
+        region => Some(place(estate, meant, region.map_err(told)?).await?),
+    };
+    let is_there = place.is_some();
+    let Place { region, account, rules, configuration } = place.unwrap_or_else(|| Place {
+        region: meant.region.clone().unwrap_or_default(),
+        account: meant.account.clone().unwrap_or_else(|| us.account.clone()),
+        rules: Rules::default(),
+        configuration: String::new(),
+    });
     let url = estate.queue_url(&name).await.map_err(told)?;
     let mut known = Found {
+        is_there,
         queue: None,
         tags: BTreeMap::new(),
         dead: None,
         dead_is_made: false,
-        rules: look.rules.map_err(told)?,
-        configuration: estate.configuration().await.map_err(told)?,
+        rules,
+        configuration,
         is_delivered: false,
     };
     let mut arn = Arn::new(&region, "sqs", &us.account, &name);
     if let Some(url) = &url {
         let queue = estate.queue(url).await.map_err(told)?;
         arn = queue.arn.parse().unwrap_or(arn);
-        ensure!(
-            arn.region == region,
-            "queue {url} is in {}, and the bucket in {region}: S3 sends to queues in the bucket's own region only; name \
-             another with --queue",
-            arn.region
-        );
-        ensure!(
-            !queue.is_fifo,
-            "queue {url} is a FIFO queue, which S3 cannot send to: name another with --queue"
-        );
+        if is_there {
+            fits(&queue, url, &arn, &region)?;
+        }
         known.queue = Some(queue);
         known.tags = estate.tags(url).await.map_err(told)?;
     } else {
@@ -98,22 +108,62 @@ pub async fn survey(estate: &impl Builder, meant: &Meant, clock: Clock) -> anyho
         known.dead = Some(estate.queue(&url).await.map_err(told)?);
         known.dead_is_made = estate.tags(&url).await.map_err(told)?.contains_key(MADE);
     }
-    if let Some(url) = url {
+    if let Some(url) = url.filter(|_| is_there) {
         let wish = Wish { queues: vec![url], ..wish.clone() };
-        let findings = examine(estate, &wish, Depth::Cheap, clock).await;
+        let findings = examined(estate, &wish, Depth::Cheap, clock).await;
         known.is_delivered =
             findings.iter().any(|finding| finding.check == "notifications" && finding.verdict == Verdict::Ok);
     }
     let target = Target {
         bucket: wish.name.clone(),
         prefix: wish.prefix.clone(),
-        bucket_arn: format!("arn:{}:s3:::{}", partition(&region), wish.name),
+        bucket_arn: format!("arn:{}:s3:::{}", partition(&arn.region), wish.name),
         account,
         queue: (name, arn.to_string()),
         dead: (dead, dead_arn),
         kms_key: meant.kms_key.clone(),
     };
     Ok((target, known))
+}
+
+/// Where a bucket is, and whom it tells.
+struct Place {
+    region: String,
+    account: String,
+    rules: Rules,
+    configuration: String,
+}
+
+async fn place(estate: &impl Builder, meant: &Meant, region: String) -> anyhow::Result<Place> {
+    let Meant { wish, .. } = meant;
+    if let Some(wanted) = wish.region.as_ref().filter(|wanted| **wanted != region) {
+        bail!(
+            "bucket {:?} is in {region}, and it is wanted in {wanted}: correct region or project_region of its section, or \
+             --region; or connect another bucket",
+            wish.name
+        );
+    }
+    Ok(Place {
+        region,
+        account: account(estate, meant).await?,
+        rules: estate.rules().await.map_err(told)?,
+        configuration: estate.configuration().await.map_err(told)?,
+    })
+}
+
+/// Whether S3 can send to a queue that is there.
+fn fits(queue: &QueueLook, url: &str, arn: &Arn, region: &str) -> anyhow::Result<()> {
+    ensure!(
+        arn.region == region,
+        "queue {url} is in {}, and the bucket in {region}: S3 sends to queues in the bucket's own region only; name \
+         another with --queue",
+        arn.region
+    );
+    ensure!(
+        !queue.is_fifo,
+        "queue {url} is a FIFO queue, which S3 cannot send to: name another with --queue"
+    );
+    Ok(())
 }
 
 /// The account that owns the bucket: S3 is asked whether it is ours.
@@ -141,15 +191,30 @@ pub async fn carry_out(
     skip_validation: bool,
     mut tell: impl FnMut(&str),
 ) -> anyhow::Result<()> {
+    let mut how = How { skip_validation, patience: Duration::ZERO };
     for step in &plan.steps {
         let Some(action) = &step.action else { continue };
-        act(estate, action, skip_validation).await.with_context(|| format!("change {}", step.what))?;
+        act(estate, action, how).await.with_context(|| format!("change {}", step.what))?;
         tell(&step.what);
+        if let Action::MakeQueue { settings, .. } | Action::SetQueue { settings, .. } = action
+            && settings.contains_key("Policy")
+        {
+            how.patience = VALID_PATIENCE;
+        }
     }
     Ok(())
 }
 
-async fn act(estate: &impl Builder, action: &Action, skip_validation: bool) -> anyhow::Result<()> {
+/// How a notification configuration is written.
+#[derive(Clone, Copy)]
+struct How {
+    /// Whether S3 need not try whether it can send.
+    skip_validation: bool,
+    /// How long it may find that it cannot.
+    patience: Duration,
+}
+
+async fn act(estate: &impl Builder, action: &Action, how: How) -> anyhow::Result<()> {
     let url = async |name: &str| {
         let url = estate.queue_url(name).await.map_err(told)?;
         url.with_context(|| format!("queue {name:?} is gone: plan again"))
@@ -187,7 +252,7 @@ async fn act(estate: &impl Builder, action: &Action, skip_validation: bool) -> a
         Action::Tell { id, entry } => {
             rewrite(
                 estate,
-                skip_validation,
+                how,
                 |text| notice::with(text, entry),
                 |after| after.iter().any(|entry| entry.id == *id),
             )
@@ -196,7 +261,7 @@ async fn act(estate: &impl Builder, action: &Action, skip_validation: bool) -> a
         Action::Hush { id } => {
             rewrite(
                 estate,
-                skip_validation,
+                how,
                 |text| notice::without(text, id),
                 |after| after.iter().all(|entry| entry.id != *id),
             )
@@ -209,14 +274,14 @@ async fn act(estate: &impl Builder, action: &Action, skip_validation: bool) -> a
 /// part of it, nor to write only if nobody else did.
 async fn rewrite(
     estate: &impl Notices,
-    skip_validation: bool,
+    how: How,
     change: impl Fn(&str) -> Result<String, String>,
     is_done: impl Fn(&[notice::Entry<'_>]) -> bool,
 ) -> anyhow::Result<()> {
     for _ in 0..RACES_MAX {
         let before = estate.configuration().await.map_err(told)?;
         let wanted = change(&before).map_err(anyhow::Error::msg)?;
-        write(estate, &wanted, skip_validation).await?;
+        write(estate, &wanted, how).await?;
         let after = estate.configuration().await.map_err(told)?;
         let [had, kept, has] =
             [&before, &wanted, &after].map(|text| notice::entries(text).map_err(anyhow::Error::msg));
@@ -240,10 +305,10 @@ async fn rewrite(
 }
 
 /// Writes the configuration. Until a new policy has got around, S3 says that it cannot send.
-async fn write(estate: &impl Notices, text: &str, skip_validation: bool) -> anyhow::Result<()> {
-    let deadline = Instant::now() + VALID_PATIENCE;
+async fn write(estate: &impl Notices, text: &str, how: How) -> anyhow::Result<()> {
+    let deadline = Instant::now() + how.patience;
     loop {
-        let fault = match estate.configure(text, skip_validation).await {
+        let fault = match estate.configure(text, how.skip_validation).await {
             Ok(()) => return Ok(()),
             Err(fault) => fault,
         };

@@ -1,15 +1,17 @@
 //! Looks at everything between a bucket and the daemon, and says how it stands. One thing that cannot
 //! be looked at never hides another.
 
-use std::collections::BTreeMap;
-
 use super::checks::{self, Hops, Reader, Wish};
-use super::estate::{BucketLook, Estate, Identity, Looked, QueueLook, Side, Topic};
+use super::estate::{BucketLook, Estate, Identity, Looked, Side, Topic};
 use super::finding::{Finding, Subject};
 use super::grant::{Act, Answer, answer};
-use super::partition;
-use crate::bucket::rules::Destination;
+use super::{Arn, partition};
+use crate::bucket::rules::{Destination, Rule, Rules};
 use crate::clock::Clock;
+use crate::fault::{Fault, Kind};
+use queue::{Queue, of_queue, queues};
+
+mod queue;
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,43 +22,166 @@ pub enum Depth {
     Full,
 }
 
-/// With fewer receives than this before a message is a dead letter, none is spent on a look.
-const RECEIVES_TO_SPARE: u64 = 10;
+/// Who sends where nothing lies between.
+const S3: &str = "s3.amazonaws.com";
 
-/// Checks one part of a bucket.
-pub async fn examine(estate: &impl Estate, wish: &Wish, depth: Depth, clock: Clock) -> Vec<Finding> {
+/// Checks one part of a bucket, and tells what was found of each thing as soon as it is known.
+pub async fn examine(
+    estate: &impl Estate,
+    wish: &Wish,
+    depth: Depth,
+    clock: Clock,
+    mut tell: impl FnMut(Vec<Finding>),
+) {
     let subject = Subject(format!("bucket {}/{}", wish.name, wish.prefix));
-    let identity = estate.identity(Side::Bucket).await;
-    let look = estate.bucket(&wish.prefix).await;
-    let is_ours = match &identity {
+    // Whoever does not answer is waited for once.
+    let (identity, region, queues) =
+        tokio::join!(estate.identity(Side::Bucket), estate.region(), queues(estate, wish));
+    let door = Door { identity, region };
+    let bucket = of_bucket(estate, &subject, wish, &door, clock, &mut tell).await;
+    let hops = hops(estate, wish, bucket.as_ref(), &queues).await;
+    if let Some(Seen { look, .. }) = &bucket {
+        tell(checks::delivery(&subject, wish, &look.rules, &hops));
+    }
+
+    let account = owner(wish, &door, bucket.as_ref(), &queues);
+    let region = door.region.as_deref().unwrap_or_default();
+    let source = format!("arn:{}:s3:::{}", partition(region), wish.name);
+    let sender = Sender { source: &source, account: account.as_deref() };
+    for (arn, topic) in &hops.topics {
+        if let Ok(topic) = topic
+            && topic.subscriptions.iter().any(|subscription| hops.queues.contains(&subscription.endpoint))
+        {
+            tell(of_topic(estate, arn, topic, &sender).await);
+        }
+    }
+    let rules = bucket.as_ref().and_then(|seen| seen.look.rules.as_ref().ok());
+    // A bucket that is elsewhere than it is wanted is told of already.
+    let must_be_in = wish.region.as_deref().or(door.region.as_deref().ok()).filter(|_| bucket.is_some());
+    for queue in &queues {
+        let way = Way { door: &door, rules, hops: &hops, sender: &sender, must_be_in };
+        tell(of_queue(estate, queue, &way, depth, clock).await);
+    }
+}
+
+/// The account that owns the bucket. Where S3 does not say, it is likely that of the role in whose name it is asked,
+/// or ours.
+fn owner(wish: &Wish, door: &Door, bucket: Option<&Seen>, queues: &[Queue<'_>]) -> Option<String> {
+    if let Some(Seen { is_ours: Some(Ok(false)), .. }) = bucket {
+        return None;
+    }
+    let of_role = || Some(wish.role.as_ref()?.parse::<Arn>().ok()?.account);
+    let known = |identity: &Looked<Identity>| Some(identity.as_ref().ok()?.account.clone());
+    known(&door.identity).or_else(of_role).or_else(|| queues.iter().find_map(|queue| known(&queue.identity)))
+}
+
+/// The same, all at once.
+pub async fn examined(estate: &impl Estate, wish: &Wish, depth: Depth, clock: Clock) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    examine(estate, wish, depth, clock, |more| findings.extend(more)).await;
+    findings
+}
+
+/// What must be known before anything else makes sense.
+struct Door {
+    identity: Looked<Identity>,
+    region: Looked<String>,
+}
+
+/// A bucket that could be looked at.
+struct Seen {
+    look: BucketLook,
+    is_ours: Option<Looked<bool>>,
+}
+
+/// Whether all else that is asked of the same thing would fail for the same reason.
+fn closes(fault: &Fault) -> bool {
+    matches!(
+        fault.kind,
+        Kind::Absent
+            | Kind::Credentials
+            | Kind::Malformed
+            | Kind::Throttled
+            | Kind::Unreachable
+            | Kind::WrongRegion
+    )
+}
+
+/// Tells what can be said of the bucket alone; none if there is no use in asking more.
+async fn of_bucket(
+    estate: &impl Estate,
+    subject: &Subject,
+    wish: &Wish,
+    door: &Door,
+    clock: Clock,
+    tell: &mut impl FnMut(Vec<Finding>),
+) -> Option<Seen> {
+    let mut findings =
+        access(estate, subject, Side::Bucket, &door.identity, wish.role.as_deref(), clock).await;
+    if let Err(fault) = &door.identity
+        && fault.kind == Kind::Credentials
+    {
+        findings.push(subject.unlooked("without credentials nothing is answered"));
+        tell(findings);
+        return None;
+    }
+    if let Err(fault) = &door.region
+        && closes(fault)
+    {
+        findings.push(subject.refused("bucket", fault));
+        findings.push(subject.unlooked("S3 would answer the same"));
+        tell(findings);
+        return None;
+    }
+    let look = estate.bucket(&wish.prefix, wish.enrich).await;
+    if let (Err(fault), Err(other)) = (&look.versions, &look.listing)
+        && closes(fault)
+        && fault.kind == other.kind
+    {
+        findings.push(subject.refused("bucket", fault));
+        findings.push(subject.unlooked("S3 answers the same to other questions"));
+        tell(findings);
+        return None;
+    }
+    let is_ours = match &door.identity {
         Ok(identity) => Some(estate.is_owned_by(&identity.account).await),
         Err(_) => None,
     };
-    let mut findings = vec![checks::access(&subject, &identity, wish.role.as_deref(), clock())];
-    findings.extend(checks::bucket(&subject, wish, &look, &identity, is_ours.as_ref(), clock()));
+    let Door { identity, region } = door;
+    findings.extend(checks::bucket(subject, wish, region, &look, identity, is_ours.as_ref(), clock()));
+    tell(findings);
+    Some(Seen { look, is_ours })
+}
 
-    let mut queues = Vec::new();
-    for url in &wish.queues {
-        queues.push((url.as_str(), estate.queue(url).await));
-    }
-    let hops = hops(estate, &look, &queues).await;
-    findings.extend(checks::delivery(&subject, wish, &look.rules, &hops));
-
-    let account = match (&identity, &is_ours) {
-        (Ok(Identity { account, .. }), Some(Ok(true))) => Some(account.as_str()),
-        _ => None,
-    };
-    let source = format!("arn:{}:s3:::{}", partition(look.region.as_deref().unwrap_or_default()), wish.name);
-    let sender = Sender { source: &source, account };
-    for (arn, topic) in &hops.topics {
-        if let Ok(topic) = topic {
-            findings.extend(of_topic(estate, arn, topic, &sender).await);
+/// Who we are on one side, and whether we may be that for as long as it is wanted.
+async fn access(
+    estate: &impl Estate,
+    subject: &Subject,
+    side: Side<'_>,
+    identity: &Looked<Identity>,
+    role: Option<&str>,
+    clock: Clock,
+) -> Vec<Finding> {
+    // Where we cannot be asked for, nothing was taken on.
+    let taken_on = estate.taken_on(side).await.unwrap_or_default();
+    let chained = taken_on.as_ref().and_then(|taken_on| checks::chained(subject, taken_on));
+    match (chained, identity) {
+        // It is why.
+        (Some(finding), Err(_)) => vec![finding],
+        (chained, _) => {
+            [checks::access(subject, identity, role, clock())].into_iter().chain(chained).collect()
         }
     }
-    for (url, queue) in &queues {
-        findings.extend(of_queue(estate, url, queue, &look, &hops, &sender, depth, clock).await);
-    }
-    findings
+}
+
+/// What is known of the way to a queue.
+struct Way<'a> {
+    door: &'a Door,
+    rules: Option<&'a Rules>,
+    hops: &'a Hops,
+    sender: &'a Sender<'a>,
+    /// The region where S3 itself sends to queues.
+    must_be_in: Option<&'a str>,
 }
 
 /// On whose behalf S3 sends.
@@ -66,24 +191,21 @@ struct Sender<'a> {
 }
 
 /// Follows the bucket's rules as far as they lead.
-async fn hops(estate: &impl Estate, look: &BucketLook, queues: &[(&str, Looked<QueueLook>)]) -> Hops {
+async fn hops(estate: &impl Estate, wish: &Wish, bucket: Option<&Seen>, queues: &[Queue<'_>]) -> Hops {
     let mut hops = Hops::default();
-    hops.queues.extend(queues.iter().filter_map(|(_, queue)| Some(queue.as_ref().ok()?.arn.clone())));
-    let Ok(rules) = &look.rules else { return hops };
-    let topics: Vec<&String> = (rules.rules.iter())
-        .filter_map(|rule| match &rule.destination {
-            Destination::Topic(arn) => Some(arn),
-            _ => None,
-        })
-        .collect();
-    let mut looked: BTreeMap<String, Looked<Topic>> = BTreeMap::new();
-    for arn in topics {
-        if !looked.contains_key(arn) {
-            looked.insert(arn.clone(), estate.topic(arn).await);
+    hops.queues.extend(queues.iter().filter_map(|queue| Some(queue.look.as_ref().ok()?.arn.clone())));
+    let Some(Seen { look: BucketLook { rules: Ok(rules), .. }, .. }) = bucket else { return hops };
+    let ours: Vec<&Rule> = rules.rules.iter().filter(|rule| rule.concerns(&wish.prefix)).collect();
+    for rule in &ours {
+        if let Destination::Topic(arn) = &rule.destination
+            && !hops.topics.contains_key(arn)
+        {
+            hops.topics.insert(arn.clone(), estate.topic(arn).await);
         }
     }
-    hops.topics = looked;
-    if rules.event_bridge {
+    // Rules of EventBridge that hear nothing are worth a word where nobody else tells us.
+    let leads_here = |rule: &&Rule| wish.queues.iter().any(|url| rule.destination.is_queue(url));
+    if rules.event_bridge || (hops.topics.is_empty() && !ours.iter().any(leads_here)) {
         let mut bridge = Ok(Vec::new());
         for queue in &hops.queues {
             match (estate.bridge(queue).await, &mut bridge) {
@@ -101,7 +223,7 @@ async fn of_topic(estate: &impl Estate, arn: &str, topic: &Topic, sender: &Sende
     const CHECK: &str = "topic policy";
     let subject = Subject(format!("topic {arn}"));
     let act = Act {
-        service: "s3.amazonaws.com",
+        service: S3,
         action: "sns:Publish",
         resource: arn,
         source: sender.source,
@@ -120,115 +242,10 @@ async fn of_topic(estate: &impl Estate, arn: &str, topic: &Topic, sender: &Sende
     }];
     if let Some(id) = &topic.kms_key {
         let key = estate.key(Side::Bucket, id).await;
-        let reader = Reader { service: "s3.amazonaws.com", source: sender.source, account: sender.account };
+        let reader = Reader { service: S3, source: sender.source, account: sender.account };
         findings.extend(checks::key(&subject, id, &key, &reader));
     }
     findings
-}
-
-#[expect(clippy::too_many_arguments, reason = "what was seen of each thing on the way, once")]
-async fn of_queue(
-    estate: &impl Estate,
-    url: &str,
-    queue: &Looked<QueueLook>,
-    bucket: &BucketLook,
-    hops: &Hops,
-    sender: &Sender<'_>,
-    depth: Depth,
-    clock: Clock,
-) -> Vec<Finding> {
-    let subject = Subject(format!("queue {url}"));
-    let identity = estate.identity(Side::Queue).await;
-    let mut findings = vec![checks::access(&subject, &identity, None, clock())];
-    findings.extend(checks::queue(&subject, queue, bucket.region.as_deref().ok()));
-    let may_sample = match queue {
-        Ok(look) => look.redrive.as_ref().is_none_or(|redrive| redrive.receives_max >= RECEIVES_TO_SPARE),
-        Err(_) => true,
-    };
-    if depth == Depth::Full && may_sample {
-        let (sample, may_delete) = (estate.sample(url).await, estate.may_delete(url).await);
-        findings.extend(checks::sample(&subject, &sample, &may_delete, clock()));
-    } else if depth == Depth::Full {
-        findings.push(subject.unknown(
-            "receiving",
-            "not tried: a look would use up one of the few receives that a message has",
-            "raise maxReceiveCount in the queue's redrive policy",
-        ));
-    }
-    let Ok(look) = queue else { return findings };
-    for way in ways(url, look, bucket, hops, sender) {
-        let act = Act {
-            service: way.service,
-            action: "sqs:SendMessage",
-            resource: &look.arn,
-            source: &way.source,
-            account: way.account,
-        };
-        findings.extend(checks::policy(&subject, look.policy.as_deref(), &act, way.service));
-        if let Some(id) = &look.kms_key {
-            let key = estate.key(Side::Queue, id).await;
-            let reader = Reader { service: way.service, source: &way.source, account: way.account };
-            findings.extend(checks::key(&subject, id, &key, &reader));
-        }
-    }
-    let dead_letters = match &look.redrive {
-        Some(redrive) => Some(estate.queue_beside(url, &redrive.to).await),
-        None => None,
-    };
-    findings.extend(checks::dead_letters(&subject, look, dead_letters.as_ref()));
-    findings
-}
-
-/// Who sends to a queue, and on whose behalf.
-struct Way<'a> {
-    service: &'static str,
-    source: String,
-    account: Option<&'a str>,
-}
-
-/// Whoever is to send to a queue: those whom the bucket's configuration leads to it. If nobody is, S3
-/// itself, as it would be connected.
-fn ways<'a>(
-    url: &str,
-    look: &QueueLook,
-    bucket: &BucketLook,
-    hops: &Hops,
-    sender: &Sender<'a>,
-) -> Vec<Way<'a>> {
-    let mut ways = Vec::new();
-    for (arn, topic) in &hops.topics {
-        let subscribers = topic.as_ref().map(|topic| topic.subscriptions.as_slice()).unwrap_or_default();
-        if subscribers.iter().any(|subscription| subscription.endpoint == look.arn) {
-            ways.push(Way {
-                service: "sns.amazonaws.com",
-                source: arn.clone(),
-                account: account_of(arn, sender),
-            });
-        }
-    }
-    if let Some(Ok(rules)) = &hops.bridge {
-        for rule in rules.iter().filter(|rule| rule.targets.iter().any(|target| target.arn == look.arn)) {
-            ways.push(Way {
-                service: "events.amazonaws.com",
-                source: rule.arn.clone(),
-                account: sender.account,
-            });
-        }
-    }
-    let told = bucket.rules.as_ref().map(|rules| rules.rules.as_slice()).unwrap_or_default();
-    if ways.is_empty() || told.iter().any(|rule| rule.destination.is_queue(url)) {
-        ways.push(Way {
-            service: "s3.amazonaws.com",
-            source: sender.source.to_owned(),
-            account: sender.account,
-        });
-    }
-    ways
-}
-
-/// The account of a topic is in its ARN; it is often ours.
-fn account_of<'a>(arn: &str, sender: &Sender<'a>) -> Option<&'a str> {
-    sender.account.filter(|account| arn.contains(*account))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use crate::bucket::Versioning;
+use crate::bucket::details::Enrich;
 use crate::bucket::rules::Rules;
 use crate::fault::Fault;
 
@@ -15,11 +16,11 @@ pub type Looked<T> = Result<T, Fault>;
 
 /// On whose behalf something is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum Side<'a> {
     /// As the section of the bucket says.
     Bucket,
-    /// As that of the queue says.
-    Queue,
+    /// As the section of the queue with this URL says.
+    Queue(&'a str),
 }
 
 /// Who we are to AWS.
@@ -31,6 +32,17 @@ pub struct Identity {
     pub account: String,
     /// When the credentials end, if they do.
     pub expires: Option<OffsetDateTime>,
+}
+
+/// A role that is taken on for longer than everybody may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenOn {
+    /// The role.
+    pub role: String,
+    /// Who takes it on, by ARN.
+    pub by: String,
+    /// For how long.
+    pub lasts: Duration,
 }
 
 /// Whether a bucket keeps versions.
@@ -66,17 +78,17 @@ pub struct Replication {
     pub to: String,
 }
 
-/// Everything that S3 tells about a bucket and that matters here.
+/// What S3 tells about a bucket and that matters here, beside where it is.
 #[derive(Debug)]
 pub struct BucketLook {
-    /// Where it is.
-    pub region: Looked<String>,
     /// Whether it keeps versions.
     pub versions: Looked<Versions>,
     /// Whether versions can be listed below our prefix, as runs do it.
     pub listing: Looked<()>,
     /// And of one key, as rechecks do it.
     pub one_key: Looked<()>,
+    /// Whether a version that was listed can be looked at; none where that is not wanted, or none was listed.
+    pub details: Option<Looked<()>>,
     /// Who is told what.
     pub rules: Looked<Rules>,
     /// The key that new objects are encrypted with; none if it is S3's own.
@@ -204,9 +216,13 @@ pub struct Key {
 /// implementation asks AWS; tests make one up.
 pub trait Estate: Send + Sync {
     /// Asks who we are.
-    fn identity(&self, side: Side) -> impl Future<Output = Looked<Identity>> + Send;
-    /// Asks S3 about the bucket, and lists a version or two below `prefix`.
-    fn bucket(&self, prefix: &str) -> impl Future<Output = BucketLook> + Send;
+    fn identity(&self, side: Side<'_>) -> impl Future<Output = Looked<Identity>> + Send;
+    /// Asks who takes on the role that is taken on for longer than an hour, if one is.
+    fn taken_on(&self, side: Side<'_>) -> impl Future<Output = Looked<Option<TakenOn>>> + Send;
+    /// Asks whether the bucket is there, and where.
+    fn region(&self) -> impl Future<Output = Looked<String>> + Send;
+    /// Asks S3 about the bucket, lists a page of versions below `prefix`, and looks at one of them as `enrich` says.
+    fn bucket(&self, prefix: &str, enrich: Enrich) -> impl Future<Output = BucketLook> + Send;
     /// Asks whether an account owns the bucket.
     fn is_owned_by(&self, account: &str) -> impl Future<Output = Looked<bool>> + Send;
     /// Asks what a queue is set to.
@@ -217,12 +233,14 @@ pub trait Estate: Send + Sync {
     fn sample(&self, url: &str) -> impl Future<Output = Looked<Option<Sample>>> + Send;
     /// Asks whether messages might be deleted, without deleting one.
     fn may_delete(&self, url: &str) -> impl Future<Output = Looked<()>> + Send;
+    /// Asks whether messages might be kept from others and given back, without doing it to one.
+    fn may_give_back(&self, url: &str) -> impl Future<Output = Looked<()>> + Send;
     /// Asks about a topic and who hears of it.
     fn topic(&self, arn: &str) -> impl Future<Output = Looked<Topic>> + Send;
     /// Asks which rules of EventBridge lead to `queue`.
     fn bridge(&self, queue: &str) -> impl Future<Output = Looked<Vec<BridgeRule>>> + Send;
     /// Asks about a key.
-    fn key(&self, side: Side, id: &str) -> impl Future<Output = Looked<Key>> + Send;
+    fn key(&self, side: Side<'_>, id: &str) -> impl Future<Output = Looked<Key>> + Send;
 }
 
 /// The same, to build on. Each does one thing, and can be done again.
@@ -254,6 +272,8 @@ pub trait Builder: Estate + Notices {
 
 /// A bucket's notification configuration, which S3 gives and takes as a whole only.
 pub trait Notices: Send + Sync {
+    /// Reads who is told what.
+    fn rules(&self) -> impl Future<Output = Looked<Rules>> + Send;
     /// Reads the bucket's whole notification configuration, as S3 wrote it.
     fn configuration(&self) -> impl Future<Output = Looked<String>> + Send;
     /// Writes the whole of it.

@@ -96,6 +96,11 @@ impl Subject {
         self.failure(check, words(fault), &fault.remedy)
     }
 
+    /// The rest was not looked at, for what is told already would be told again of all of it.
+    pub(super) fn unlooked(&self, why: &str) -> Finding {
+        self.unknown("everything else", format!("not looked at: {why}"), "mend that first, and look again")
+    }
+
     fn finding(
         &self,
         check: &'static str,

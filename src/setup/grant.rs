@@ -73,7 +73,13 @@ pub(super) fn too_open(policy: &str, action: &str) -> Result<Vec<String>, String
             let key = key.to_ascii_lowercase();
             let binds =
                 ["sourcearn", "sourceaccount", "principal", "sourceorg", "sourceowner", "vpc", "sourceip"];
-            binds.iter().any(|bind| key.contains(bind)) && texts(values).all(|value| value != "*")
+            // Account and name are the last two parts: `arn:aws:s3:::*` is anybody's bucket.
+            let is_open = |value: &str| {
+                value == "*"
+                    || (key.contains("sourcearn")
+                        && value.splitn(6, ':').skip(4).all(|part| part.is_empty() || part == "*"))
+            };
+            binds.iter().any(|bind| key.contains(bind)) && !texts(values).any(is_open)
         });
         statement["Effect"] == "Allow"
             && texts(&statement["Action"]).any(|pattern| is_action(pattern, action))
@@ -319,7 +325,14 @@ mod tests {
         assert!(open(
             json!({ "Principal": { "AWS": "*" }, "Condition": { "ArnLike": { "aws:SourceArn": "*" } } })
         ));
+        assert!(open(json!({ "Condition": { "ArnLike": { "aws:SourceArn": "arn:aws:s3:*:*:*" } } })));
+        assert!(open(
+            json!({ "Condition": { "ArnLike": { "aws:SourceArn": ["arn:aws:s3:::*", "arn:aws:s3:::b"] } } })
+        ));
         assert!(!open(json!({ "Condition": { "ArnLike": { "aws:SourceArn": "arn:aws:s3:::genomics" } } })));
+        assert!(!open(
+            json!({ "Condition": { "ArnLike": { "aws:SourceArn": "arn:aws:sns:*:123456789012:*" } } })
+        ));
         assert!(!open(json!({ "Condition": { "StringEquals": { "aws:SourceAccount": "1" } } })));
         assert!(!open(json!({ "Principal": { "AWS": "123456789012" } })));
         assert!(!open(json!({ "Action": "sqs:ReceiveMessage" })));

@@ -42,6 +42,8 @@ pub struct Target {
 /// What is there.
 #[derive(Clone, Debug)]
 pub struct Found {
+    /// Whether the bucket is; if it is gone, so is what told of it.
+    pub is_there: bool,
     /// The queue; none if there is none.
     pub queue: Option<QueueLook>,
     /// Its tags.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::aws::Account;
-use super::doctor::{Depth, examine};
+use super::doctor::{Depth, examined};
 use super::{Finding, Verdict, Wish};
 use crate::clock::Clock;
 use crate::health::{Health, Subject};
@@ -28,7 +28,7 @@ impl Rounds {
         let mut failed = BTreeSet::new();
         loop {
             pulse::beat();
-            let look = Box::pin(examine(&self.account, &self.wish, Depth::Cheap, self.clock));
+            let look = Box::pin(examined(&self.account, &self.wish, Depth::Cheap, self.clock));
             let Some(findings) = shutdown.run_until_cancelled(look).await else { return };
             failed = self.tell(&findings, &failed);
             let pause = shutdown.run_until_cancelled(tokio::time::sleep(self.every));

@@ -7,18 +7,19 @@ use aws_sdk_s3::types::{
 
 use super::{Clients, call, told};
 use crate::aws::Watch;
-use crate::bucket::{Bucket as _, Versioning, s3};
+use crate::bucket::details::{Details as _, Enrich};
+use crate::bucket::{Bucket as _, Page, Versioning, s3};
 use crate::fault::{Fault, Kind};
+use crate::model::{Listed, State};
 use crate::setup::estate::{BucketLook, Lifecycle, Looked, Replication, Versions};
 
 /// A key that nobody has: what a recheck of it asks is allowed or not all the same.
 const NO_KEY: &str = ".stocktake-looks-for-this";
 
-pub(super) async fn look(clients: &Clients, name: &str, prefix: &str) -> BucketLook {
+pub(super) async fn look(clients: &Clients, name: &str, prefix: &str, enrich: Enrich) -> BucketLook {
     let bucket = s3::Bucket::new(name, clients.s3.clone());
     let key = format!("{prefix}{NO_KEY}");
-    let (region, versions, listing, one_key, rules) = tokio::join!(
-        bucket.region(),
+    let (versions, listing, one_key, rules) = tokio::join!(
         versions(clients, name),
         bucket.list(prefix, None),
         bucket.list(&key, None),
@@ -31,9 +32,13 @@ pub(super) async fn look(clients: &Clients, name: &str, prefix: &str) -> BucketL
         object_lock(clients, name),
         requester_pays(clients, name),
     );
+    let details = match &listing {
+        Ok(page) => details(&bucket, page, enrich).await,
+        Err(_) => None,
+    };
     BucketLook {
-        region,
         versions,
+        details,
         listing: listing.map(drop),
         one_key: one_key.map(drop),
         rules,
@@ -43,6 +48,22 @@ pub(super) async fn look(clients: &Clients, name: &str, prefix: &str) -> BucketL
         object_lock,
         requester_pays,
     }
+}
+
+/// Looks at the first version of a page that is no marker, as it is done with new ones.
+async fn details(bucket: &s3::Bucket, page: &Page, enrich: Enrich) -> Option<Looked<()>> {
+    let is_object = |listed: &Listed| matches!(listed.state, State::Object(_));
+    let (key, version) = page.entries.iter().find(|(_, listed)| is_object(listed))?;
+    let look = async {
+        if enrich.head {
+            bucket.head(key, &version.version).await?;
+        }
+        if enrich.tags {
+            bucket.tags(key, &version.version).await?;
+        }
+        Ok(())
+    };
+    if enrich.is_on() { Some(look.await) } else { None }
 }
 
 /// With the wrong owner, S3 refuses even what would be allowed

@@ -16,6 +16,8 @@ use aws_smithy_types::config_bag::ConfigBag;
 
 use super::{Account, Clients, call, told};
 use crate::aws::Watch;
+use crate::bucket::rules::Rules;
+use crate::bucket::{Bucket as _, s3};
 use crate::fault::Kind;
 use crate::setup::estate::{Builder, Looked, Notices};
 
@@ -62,7 +64,7 @@ impl Intercept for Verbatim {
 
 impl Account {
     fn queues(&self) -> &Clients {
-        &self.of_queue
+        self.of_queue("")
     }
 }
 
@@ -138,6 +140,10 @@ impl Builder for Account {
 }
 
 impl Notices for Account {
+    async fn rules(&self) -> Looked<Rules> {
+        s3::Bucket::new(&self.bucket, self.of_bucket.s3.clone()).notifications().await
+    }
+
     async fn configuration(&self) -> Looked<String> {
         let (watch, verbatim) = (Watch::default(), Verbatim::default());
         let name = &self.bucket;

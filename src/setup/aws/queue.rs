@@ -84,7 +84,20 @@ pub(super) async fn may_delete(clients: &Clients, url: &str) -> Looked<()> {
     let watch = Watch::default();
     let call = call(format!("delete messages from {url:?}"), "sqs:DeleteMessage", url);
     let request = clients.sqs.delete_message().queue_url(url).receipt_handle(NO_RECEIPT);
-    match told(&call, request.customize().interceptor(watch.clone()).send().await, &watch) {
+    unless_no_receipt(told(&call, request.customize().interceptor(watch.clone()).send().await, &watch))
+}
+
+/// Likewise by who would let us say for how long messages are kept from others.
+pub(super) async fn may_give_back(clients: &Clients, url: &str) -> Looked<()> {
+    let watch = Watch::default();
+    let call = call(format!("give messages of {url:?} back"), "sqs:ChangeMessageVisibility", url);
+    let request = clients.sqs.change_message_visibility().queue_url(url).receipt_handle(NO_RECEIPT);
+    let request = request.visibility_timeout(0).customize().interceptor(watch.clone());
+    unless_no_receipt(told(&call, request.send().await, &watch))
+}
+
+fn unless_no_receipt<T>(answer: Looked<T>) -> Looked<()> {
+    match answer {
         Err(fault) if !fault.answer.contains("ReceiptHandle") => Err(fault),
         _ => Ok(()),
     }

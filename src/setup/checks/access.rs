@@ -6,11 +6,28 @@ use time::OffsetDateTime;
 
 use super::words;
 use crate::fault::Kind;
-use crate::setup::estate::{Identity, Looked};
+use crate::setup::estate::{Identity, Looked, TakenOn};
 use crate::setup::finding::{Finding, Subject};
 
 /// Credentials that end this soon are renewed now, or are not renewed at all.
 const SOON: Duration = Duration::from_secs(60);
+
+/// Whether a role is taken on by who is in one already, for longer than that is let: nothing else is found out
+/// before the first session is asked for.
+pub(in crate::setup) fn chained(subject: &Subject, taken_on: &TakenOn) -> Option<Finding> {
+    let TakenOn { role, by, lasts } = taken_on;
+    by.contains(":assumed-role/").then(|| {
+        subject.failure(
+            "role chaining",
+            format!(
+                "{role} is to be taken on for {}, by {by}, which is a session in a role already: then AWS lets it last 1h \
+                 at most, and refuses to begin a longer one",
+                words(*lasts)
+            ),
+            "set session_duration to \"1h\": sessions are renewed by themselves; or let a user take the role on",
+        )
+    })
+}
 
 /// Whether credentials can be had, who they make us, and when they end.
 pub(in crate::setup) fn access(

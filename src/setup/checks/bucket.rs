@@ -15,16 +15,20 @@ const SKEW_WARNED: time::Duration = time::Duration::seconds(30);
 pub(in crate::setup) fn bucket(
     subject: &Subject,
     wish: &Wish,
+    bucket_region: &Looked<String>,
     look: &BucketLook,
     identity: &Looked<Identity>,
     is_ours: Option<&Looked<bool>>,
     now: time::OffsetDateTime,
 ) -> Vec<Finding> {
-    let mut findings = vec![region(subject, wish, &look.region)];
+    let mut findings = vec![region(subject, wish, bucket_region)];
     findings.push(owner(subject, identity, is_ours));
     findings.extend(versions(subject, wish, &look.versions, now));
     findings.push(allowed(subject, "listing", &look.listing, "versions below the prefix can be listed"));
     findings.push(allowed(subject, "listing of one key", &look.one_key, "single keys can be listed"));
+    if let Some(details) = &look.details {
+        findings.push(allowed(subject, "details", details, "a version was looked at as new ones will be"));
+    }
     findings.push(encryption(subject, &look.kms_key));
     findings.push(lifecycle(subject, wish, &look.lifecycle));
     findings.push(replication(subject, wish, &look.replication));
@@ -118,8 +122,13 @@ fn versions(
     findings
 }
 
-/// What runs and rechecks do themselves.
-fn allowed(subject: &Subject, check: &'static str, look: &Looked<()>, words: &str) -> Finding {
+/// What the daemon does itself.
+pub(in crate::setup) fn allowed(
+    subject: &Subject,
+    check: &'static str,
+    look: &Looked<()>,
+    words: &str,
+) -> Finding {
     match look {
         Ok(()) => subject.ok(check, words),
         Err(fault) => essential(subject, check, fault),

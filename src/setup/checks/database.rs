@@ -9,6 +9,8 @@ const VERSION_MIN: i32 = 140_000;
 /// In MB. Postgres's own is 1024; below a quarter of that, checkpoints follow each other while a
 /// bucket is listed for the first time.
 const WAL_MIN: i32 = 256;
+/// In milliseconds: what a transaction of ours may take.
+const STATEMENT_MIN: i32 = 60_000;
 const SKEW_WARNED: time::Duration = time::Duration::seconds(30);
 /// Connections that Postgres keeps for its owner and others.
 const CONNECTIONS_SPARE: u32 = 5;
@@ -40,6 +42,24 @@ pub(in crate::setup) fn database(
     if server.is_standby {
         let found = "it is a standby, which cannot be written to";
         findings.push(subject.failure("writable", found, "connect to the primary: database.url"));
+    } else if server.is_read_only {
+        let found =
+            "default_transaction_read_only is on for our role or the database: nothing can be written";
+        findings.push(subject.failure(
+            "writable",
+            found,
+            "set default_transaction_read_only = off for our role",
+        ));
+    }
+    if (1..STATEMENT_MIN).contains(&server.statement_timeout) {
+        findings.push(subject.warning(
+            "statement_timeout",
+            format!(
+                "{} ms: a large batch, a run or a new index of the schema may not be done in that time",
+                server.statement_timeout
+            ),
+            "set statement_timeout = 0 for our role, or a minute at least",
+        ));
     }
     findings.push(permissions(&subject, server));
     findings.push(if server.encoding == "UTF8" {
@@ -166,6 +186,8 @@ mod tests {
             encoding: "UTF8".to_owned(),
             collation: "en_US.UTF-8".to_owned(),
             is_standby: false,
+            is_read_only: false,
+            statement_timeout: 0,
             has_schema: true,
             may_create: true,
             closed_tables: None,
@@ -200,7 +222,9 @@ mod tests {
             assert!(ill.len() == 1 && ill[0].0 == verdict && ill[0].1.starts_with(words), "{words}: {ill:?}");
         };
         one(&|server| server.version = 130_010, failure, "version: PostgreSQL 13.10");
-        one(&|server| server.is_standby = true, failure, "writable");
+        one(&|server| server.is_standby = true, failure, "writable: it is a standby");
+        one(&|server| server.is_read_only = true, failure, "writable: default_transaction_read_only is on");
+        one(&|server| server.statement_timeout = 5_000, warning, "statement_timeout: 5000 ms");
         one(
             &|server| (server.has_schema, server.may_create) = (false, false),
             failure,

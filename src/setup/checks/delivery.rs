@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use super::Wish;
+use super::bridge::bridge;
 use crate::bucket::rules::{Destination, NEEDED, Reach, Rule, Rules};
+use crate::fault::Kind;
 use crate::setup::estate::{BridgeRule, Looked, Topic};
 use crate::setup::finding::{Finding, Subject};
 
@@ -14,7 +14,7 @@ use crate::setup::finding::{Finding, Subject};
 pub(in crate::setup) struct Hops {
     /// Topics that the bucket tells.
     pub(in crate::setup) topics: BTreeMap<String, Looked<Topic>>,
-    /// Rules of EventBridge, if the bucket tells it.
+    /// Rules of EventBridge that lead to our queues, where they matter.
     pub(in crate::setup) bridge: Option<Looked<Vec<BridgeRule>>>,
     /// The ARNs of our queues.
     pub(in crate::setup) queues: BTreeSet<String>,
@@ -37,7 +37,7 @@ pub(in crate::setup) fn delivery(
     for (arn, topic) in &hops.topics {
         findings.extend(topic_findings(subject, arn, topic, hops, &mut doubts));
     }
-    let bridge = bridge(subject, wish, hops, &mut findings, &mut doubts);
+    let bridged = bridge(subject, wish, rules.event_bridge, hops, &mut findings, &mut doubts);
     let is_ours = |rule: &Rule| leads_to_us(rule, wish, hops);
     let gaps = rules.gaps(&NEEDED, &wish.prefix, is_ours);
     if wish.queues.is_empty() {
@@ -48,21 +48,32 @@ pub(in crate::setup) fn delivery(
         ));
         return findings;
     }
-    let direct = gaps.len() < NEEDED.len();
-    if bridge && direct {
+    let comes_twice =
+        |event: &&str| bridged.brings(event) && gaps.iter().all(|(missing, _)| missing != event);
+    if NEEDED.iter().any(comes_twice) {
         findings.push(subject.warning(
             "one way only",
             "events come both by EventBridge and by rules of the bucket, so each comes twice",
             "take one way away; the catalog is right all the same",
         ));
     }
-    if bridge || gaps.is_empty() {
-        let way = if bridge { "by EventBridge" } else { "by rules of the bucket" };
+    let by_rules = gaps.len() < NEEDED.len();
+    let gaps: Vec<_> = gaps.into_iter().filter(|(event, _)| !bridged.brings(event)).collect();
+    if gaps.is_empty() {
+        let way = match (by_rules, bridged.brings_any()) {
+            (true, false) => "by rules of the bucket",
+            (false, _) => "by EventBridge",
+            (true, true) => "by rules of the bucket and EventBridge",
+        };
         findings.push(subject.ok(CHECK, format!("all that is needed comes {way}")));
         return findings;
     }
     for (events, lost) in told_together(&gaps) {
-        let (found, remedy) = gap(&events, lost, rules, wish, &is_ours);
+        let (mut found, mut remedy) = gap(&events, lost, rules, wish, &is_ours);
+        if let (Reach::Nothing, Some((why, what))) = (lost, &bridged.hint) {
+            found = format!("{found}; {why}");
+            remedy = format!("{what}; or else {remedy}");
+        }
         // What could not be looked at may lead to us all the same.
         findings.push(if doubts.is_empty() {
             subject.failure(CHECK, found, remedy)
@@ -173,6 +184,14 @@ fn topic_findings(
     const CHECK: &str = "topic";
     let topic = match topic {
         Ok(topic) => topic,
+        Err(fault) if fault.kind == Kind::Absent => {
+            let found = format!("{arn} does not exist, and what the bucket tells it is lost");
+            return vec![subject.failure(
+                CHECK,
+                found,
+                "make it again with its subscriptions, or take the rule away",
+            )];
+        }
         Err(fault) => {
             doubts.push(format!("{arn} could not be looked at"));
             return vec![subject.untold(CHECK, fault)];
@@ -198,98 +217,4 @@ fn topic_findings(
         }
     });
     findings.collect()
-}
-
-/// Whether EventBridge brings all there is.
-fn bridge(
-    subject: &Subject,
-    wish: &Wish,
-    hops: &Hops,
-    findings: &mut Vec<Finding>,
-    doubts: &mut Vec<String>,
-) -> bool {
-    const CHECK: &str = "EventBridge";
-    let rules = match &hops.bridge {
-        None => return false,
-        Some(Err(fault)) => {
-            doubts.push("EventBridge could not be looked at".to_owned());
-            findings.push(subject.untold(CHECK, fault));
-            return false;
-        }
-        Some(Ok(rules)) => rules,
-    };
-    let mut brings = false;
-    for rule in rules {
-        let Some(target) = rule.targets.iter().find(|target| hops.queues.contains(&target.arn)) else {
-            continue;
-        };
-        let name = &rule.name;
-        findings.push(match pattern(&rule.pattern, wish) {
-            Ok(false) => continue,
-            _ if !rule.is_enabled => subject.failure(
-                CHECK,
-                format!("rule {name:?} leads to {} and is disabled", target.arn),
-                "enable it",
-            ),
-            _ if target.is_transformed => subject.failure(
-                CHECK,
-                format!("rule {name:?} changes events on the way to {}", target.arn),
-                "let it deliver the whole event: take the input transformer or path away",
-            ),
-            Ok(true) => {
-                brings = true;
-                subject.ok(CHECK, format!("rule {name:?} leads to {}", target.arn))
-            }
-            Err(why) => {
-                doubts.push(format!("EventBridge's rule {name:?} may bring them"));
-                subject.unknown(
-                    CHECK,
-                    format!("whether rule {name:?} lets all of our events through cannot be said: {why}"),
-                    "see its event pattern",
-                )
-            }
-        });
-    }
-    brings
-}
-
-/// Whether an event pattern lets creations and deletions of all keys of ours through
-/// (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-patterns.html>).
-fn pattern(pattern: &str, wish: &Wish) -> Result<bool, String> {
-    let pattern: Value =
-        serde_json::from_str(pattern).map_err(|error| format!("its pattern is not JSON: {error}"))?;
-    let has = |list: &Value, wanted: &str| match list {
-        Value::Null => Some(true),
-        Value::Array(values) if values.iter().any(|value| value == wanted) => Some(true),
-        Value::Array(values) if values.iter().all(Value::is_string) => Some(false),
-        _ => None,
-    };
-    for (place, list, wanted) in [
-        ("source", &pattern["source"], "aws.s3"),
-        ("detail-type", &pattern["detail-type"], "Object Created"),
-        ("detail-type", &pattern["detail-type"], "Object Deleted"),
-        ("detail.bucket.name", &pattern["detail"]["bucket"]["name"], wish.name.as_str()),
-    ] {
-        match has(list, wanted) {
-            Some(true) => {}
-            Some(false) => return Ok(false),
-            None => return Err(format!("{place} is {list}")),
-        }
-    }
-    let key = &pattern["detail"]["object"]["key"];
-    let starts =
-        |value: &Value| value["prefix"].as_str().is_some_and(|prefix| wish.prefix.starts_with(prefix));
-    let known = ["source", "detail-type", "detail", "account", "region", "resources"];
-    let unknown = pattern.as_object().into_iter().flatten().find(|(name, _)| !known.contains(&name.as_str()));
-    let others = pattern["detail"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .find(|(name, _)| *name != "bucket" && *name != "object");
-    match (key, unknown.or(others)) {
-        (_, Some((name, value))) => Err(format!("{name} is {value}")),
-        (Value::Null, None) => Ok(true),
-        (Value::Array(values), None) if values.iter().any(starts) => Ok(true),
-        (key, None) => Err(format!("detail.object.key is {key}")),
-    }
 }

@@ -1,14 +1,15 @@
 //! From what was seen to what it means: no call of AWS is in here, and no clock.
 
 mod access;
+mod bridge;
 mod bucket;
 mod database;
 mod delivery;
 mod key;
 mod queue;
 
-pub(super) use access::access;
-pub(super) use bucket::bucket;
+pub(super) use access::{access, chained};
+pub(super) use bucket::{allowed, bucket};
 pub(super) use database::database;
 pub(super) use delivery::{Hops, delivery, described, ways_round};
 pub(super) use key::{Reader, key};
@@ -17,6 +18,8 @@ pub(super) use queue::MESSAGE_BYTES;
 pub(super) use queue::{dead_letters, policy, queue, sample};
 
 use std::time::Duration;
+
+use crate::bucket::details::Enrich;
 
 /// What the configuration wants of one part of a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub struct Wish {
     pub queues: Vec<String>,
     /// The role that is taken on for the bucket.
     pub role: Option<String>,
+    /// What is asked of each version that is created.
+    pub enrich: Enrich,
 }
 
 /// A duration as people say it.

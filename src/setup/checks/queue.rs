@@ -28,11 +28,11 @@ const AGE_WARNED: time::Duration = time::Duration::hours(1);
 /// Each daemon that dies and each outage of Postgres costs a message a receive.
 const RECEIVES_MIN: u64 = 10;
 
-/// What a queue is set to, and what is in it.
+/// What a queue is set to, and what is in it. `must_be_in` is the region of the bucket, where S3 itself sends.
 pub(in crate::setup) fn queue(
     subject: &Subject,
     look: &Looked<QueueLook>,
-    bucket_region: Option<&str>,
+    must_be_in: Option<&str>,
 ) -> Vec<Finding> {
     let look = match look {
         Ok(look) => look,
@@ -49,8 +49,8 @@ pub(in crate::setup) fn queue(
     } else {
         subject.ok("queue", format!("it exists, in {region}, a standard queue"))
     }];
-    if let Some(bucket) = bucket_region.filter(|bucket| *bucket != region) {
-        findings.push(subject.warning(
+    if let Some(bucket) = must_be_in.filter(|bucket| *bucket != region) {
+        findings.push(subject.failure(
             "queue's region",
             format!("it is in {region}, and the bucket in {bucket}: S3 sends to queues in the bucket's own region only"),
             format!("make a queue in {bucket}, or bring events here by SNS or EventBridge"),
@@ -184,9 +184,12 @@ pub(in crate::setup) fn dead_letters(
 ) -> Vec<Finding> {
     const CHECK: &str = "dead-letter queue";
     let Some(redrive) = &look.redrive else {
-        return vec![
-            subject.ok(CHECK, "none, and none is needed: what cannot be read is kept in catalog.quarantine"),
-        ];
+        return vec![subject.warning(
+            CHECK,
+            "none: what cannot be read is kept in catalog.quarantine, but a message that is never acknowledged comes again \
+             until its retention ends, and then is gone",
+            "make one, with a maxReceiveCount of 1000: `stocktake connect` plans it",
+        )];
     };
     let mut findings = Vec::new();
     if redrive.receives_max < RECEIVES_MIN {
@@ -244,7 +247,6 @@ pub(in crate::setup) fn dead_letters(
 pub(in crate::setup) fn sample(
     subject: &Subject,
     sample: &Looked<Option<Sample>>,
-    may_delete: &Looked<()>,
     now: OffsetDateTime,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -275,9 +277,5 @@ pub(in crate::setup) fn sample(
             }
         }
     }
-    findings.push(match may_delete {
-        Ok(()) => subject.ok("acknowledging", "allowed"),
-        Err(fault) => subject.refused("acknowledging", fault),
-    });
     findings
 }

@@ -36,12 +36,19 @@ impl Scripted {
 
     async fn told(&self) -> anyhow::Result<usize> {
         let change = |text: &str| notice::with(text, OURS);
-        rewrite(self, false, change, |after| after.iter().any(|entry| entry.id == "ours")).await?;
+        rewrite(self, How { skip_validation: false, patience: VALID_PATIENCE }, change, |after| {
+            after.iter().any(|entry| entry.id == "ours")
+        })
+        .await?;
         Ok(self.written.lock().unwrap().len())
     }
 }
 
 impl Notices for Scripted {
+    async fn rules(&self) -> Looked<Rules> {
+        unreachable!("what is written is read as text")
+    }
+
     async fn configuration(&self) -> Looked<String> {
         Ok(self.reads.lock().unwrap().pop_front().expect("no more than the script has"))
     }

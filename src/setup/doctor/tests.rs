@@ -2,18 +2,19 @@
 
 use serde_json::json;
 
-use super::world::{ALL, DEAD, KEY, NOW, QUEUE, TOPIC, World, lets, rule};
+use super::world::{ALL, DEAD, KEY, NOW, QUEUE, World, lets};
 use super::*;
 use crate::bucket::Versioning;
-use crate::bucket::rules::Rules;
 use crate::fault::Kind;
-use crate::setup::estate::{BridgeRule, Lifecycle, Sample, Subscription, Target};
+use crate::setup::estate::{Lifecycle, Sample, TakenOn};
 use crate::setup::finding::Verdict::{self, Failure, Unknown, Warning};
 
-async fn examined(change: impl FnOnce(&mut World)) -> Vec<Finding> {
+mod delivery;
+
+async fn found(change: impl FnOnce(&mut World)) -> Vec<Finding> {
     let mut world = World::well();
     change(&mut world);
-    let findings = examine(&world, &world.wish, Depth::Full, || NOW).await;
+    let findings = examined(&world, &world.wish, Depth::Full, || NOW).await;
     for finding in &findings {
         let is_silent = finding.remedy.is_empty();
         assert_eq!(is_silent, finding.verdict == Verdict::Ok, "a remedy where one is needed: {finding:?}");
@@ -23,7 +24,7 @@ async fn examined(change: impl FnOnce(&mut World)) -> Vec<Finding> {
 
 /// Sees that what a change breaks, and nothing else, is found, with all of these words.
 async fn broken(verdict: Verdict, check: &str, words: &[&str], change: impl FnOnce(&mut World)) {
-    let findings = examined(change).await;
+    let findings = found(change).await;
     let ill: Vec<_> = findings.iter().filter(|finding| finding.verdict != Verdict::Ok).collect();
     let [finding] = ill.as_slice() else { panic!("not one thing is wrong for {check:?}: {ill:#?}") };
     assert_eq!((finding.verdict, finding.check), (verdict, check), "{finding:?}");
@@ -35,7 +36,7 @@ async fn broken(verdict: Verdict, check: &str, words: &[&str], change: impl FnOn
 
 #[tokio::test]
 async fn nothing_is_wrong_with_what_is_as_it_must_be() {
-    let findings = examined(|_| ()).await;
+    let findings = found(|_| ()).await;
     let ill: Vec<_> = findings.iter().filter(|finding| finding.verdict != Verdict::Ok).collect();
     assert!(ill.is_empty(), "{ill:#?}");
     assert!(findings.len() > 20, "{}", findings.len());
@@ -43,7 +44,7 @@ async fn nothing_is_wrong_with_what_is_as_it_must_be() {
 
 #[tokio::test]
 async fn one_missing_permission_hides_nothing_else() {
-    let all = examined(|_| ()).await;
+    let all = found(|_| ()).await;
     for (permission, check, verdict) in [
         ("sts:GetCallerIdentity", "credentials", Unknown),
         ("s3:GetBucketLocation", "bucket", Unknown),
@@ -59,8 +60,9 @@ async fn one_missing_permission_hides_nothing_else() {
         ("sqs:GetQueueAttributes", "queue", Unknown),
         ("sqs:ReceiveMessage", "receiving", Failure),
         ("sqs:DeleteMessage", "acknowledging", Failure),
+        ("sqs:ChangeMessageVisibility", "giving back", Failure),
     ] {
-        let findings = examined(|world| _ = world.refused.insert(permission, Kind::Denied)).await;
+        let findings = found(|world| _ = world.refused.insert(permission, Kind::Denied)).await;
         let finding = findings.iter().find(|finding| finding.check == check).unwrap();
         assert_eq!(finding.verdict, verdict, "{permission}");
         assert!(finding.remedy.contains(permission), "{finding:?}");
@@ -77,7 +79,11 @@ async fn one_missing_permission_hides_nothing_else() {
 #[tokio::test]
 async fn a_bucket_that_is_wrong_is_named() {
     broken(Failure, "bucket", &["eu-west-1", "eu-central-1"], |world| {
+        // The queue is where the bucket is meant to be.
         world.region = "eu-west-1".to_owned();
+    })
+    .await;
+    broken(Failure, "queue's region", &["eu-west-1", "make a queue in eu-central-1"], |world| {
         world.queue.arn = QUEUE.replace("eu-central-1", "eu-west-1");
         world.queue.policy = Some(world.queue.policy.as_ref().unwrap().replace("eu-central-1", "eu-west-1"));
     })
@@ -90,8 +96,9 @@ async fn a_bucket_that_is_wrong_is_named() {
         world.versions.at = NOW - time::Duration::minutes(1)
     })
     .await;
-    broken(Failure, "bucket", &["AccessDenied"], |world| {
-        world.refused.insert("s3:GetBucketLocation", Kind::Absent);
+    broken(Failure, "details", &["allow s3:GetObjectVersion"], |world| {
+        world.wish.enrich.head = true;
+        world.refused.insert("s3:GetObjectVersion", Kind::Denied);
     })
     .await;
     broken(
@@ -109,10 +116,10 @@ async fn a_bucket_that_is_wrong_is_named() {
     )
     .await;
     let findings =
-        examined(|world| (world.owner, world.requester_pays) = ("210987654321".to_owned(), true)).await;
+        found(|world| (world.owner, world.requester_pays) = ("210987654321".to_owned(), true)).await;
     let of = |check| findings.iter().find(|finding| finding.check == check).unwrap();
     assert_eq!((of("owner").verdict, of("requester pays").verdict), (Warning, Failure));
-    let findings = examined(|world| {
+    let findings = found(|world| {
         world.versions.state = Versioning::Suspended;
         world.versions.mfa_delete = true;
         world.object_lock = true;
@@ -122,9 +129,39 @@ async fn a_bucket_that_is_wrong_is_named() {
 }
 
 #[tokio::test]
+async fn what_everything_else_would_meet_is_told_once() {
+    for (permission, kind, subject, check) in [
+        ("sts:GetCallerIdentity", Kind::Credentials, "bucket genomics/a/", "credentials"),
+        ("s3:GetBucketLocation", Kind::Absent, "bucket genomics/a/", "bucket"),
+        ("s3:GetBucketLocation", Kind::Unreachable, "bucket genomics/a/", "bucket"),
+        ("sqs:GetQueueAttributes", Kind::Absent, "queue https", "queue"),
+        ("sqs:GetQueueAttributes", Kind::Unreachable, "queue https", "queue"),
+    ] {
+        let findings = found(|world| _ = world.refused.insert(permission, kind)).await;
+        let ill: Vec<_> = findings.iter().filter(|finding| finding.verdict != Verdict::Ok).collect();
+        let failures: Vec<_> = ill.iter().filter(|finding| finding.verdict == Failure).collect();
+        let [failure] = failures.as_slice() else { panic!("{permission} {kind:?}: {ill:#?}") };
+        assert!(failure.check == check && failure.subject.starts_with(subject), "{failure:?}");
+        let rest = ill.iter().filter(|finding| finding.verdict == Unknown);
+        assert!(rest.into_iter().all(|finding| finding.check == "everything else"), "{ill:#?}");
+        let is_about_both = findings.iter().any(|finding| finding.subject.starts_with("bucket"))
+            && findings.iter().any(|finding| finding.subject.starts_with("queue"));
+        assert!(is_about_both, "{findings:#?}");
+    }
+    // Who lists neither objects nor versions, and is told the same both times, is told it once.
+    let findings = found(|world| {
+        world.refused.insert("s3:GetBucketVersioning", Kind::WrongRegion);
+        world.refused.insert("s3:ListBucketVersions", Kind::WrongRegion);
+    })
+    .await;
+    let failures = findings.iter().filter(|finding| finding.verdict == Failure);
+    assert_eq!(failures.map(|failure| failure.check).collect::<Vec<_>>(), ["bucket"]);
+}
+
+#[tokio::test]
 async fn credentials_are_looked_at_closely() {
     let of = async |change: &dyn Fn(&mut World)| {
-        let findings = examined(change).await;
+        let findings = found(change).await;
         let finding = findings.into_iter().find(|finding| finding.check == "credentials").unwrap();
         (finding.verdict, finding.found)
     };
@@ -152,139 +189,21 @@ async fn credentials_are_looked_at_closely() {
     }
     let (found, _) = of(&|world| _ = world.refused.insert("sts:GetCallerIdentity", Kind::Credentials)).await;
     assert_eq!(found, Failure, "none can be had");
-}
 
-#[tokio::test]
-async fn events_that_get_lost_in_the_bucket_are_named() {
-    let queue = || Destination::Queue(QUEUE.to_owned());
-    let other = || Destination::Queue("arn:aws:sqs:eu-central-1:123456789012:other".to_owned());
-    broken(
-        Failure,
-        "notifications",
-        &["told to none", "LifecycleExpiration:Delete", "stocktake connect"],
-        |world| {
-            world.rules.rules = vec![rule(&ALL[..2], &[], queue())];
-        },
-    )
-    .await;
-    broken(Failure, "notifications", &["suffix \".bam\"", "suffix filter away"], |world| {
-        world.rules.rules = vec![rule(&ALL, &[("Suffix", ".bam")], queue())];
-    })
-    .await;
-    broken(Failure, "notifications", &["only some are told", "\"a/x\"", "\"a/y\""], |world| {
-        world.rules.rules =
-            vec![rule(&ALL, &[("prefix", "a/x")], queue()), rule(&ALL, &[("prefix", "a/y")], queue())];
-    })
-    .await;
-    broken(
-        Failure,
-        "notifications",
-        &["told to others", "\"theirs\"", "other", "SNS topic", "EventBridge"],
-        |world| {
-            world.rules.rules = vec![rule(&ALL, &[], other())];
-        },
-    )
-    .await;
-    broken(
-        Failure,
-        "notifications",
-        &["ObjectRemoved:Delete", "told to others", "\"theirs\" (prefix \"a/b/\")"],
-        |world| {
-            world.rules.rules =
-                vec![rule(&[ALL[0], ALL[2]], &[], queue()), rule(&[ALL[1]], &[("prefix", "a/b/")], other())];
-        },
-    )
-    .await;
-    broken(Failure, "notifications", &["told to none"], |world| world.rules.rules.clear()).await;
-}
-
-#[tokio::test]
-async fn hops_are_followed_to_the_queue() {
-    let by_topic = |world: &mut World| {
-        world.rules.rules = vec![rule(&ALL, &[], Destination::Topic(TOPIC.to_owned()))];
-        world.queue.policy = Some(lets("sns.amazonaws.com", &json!("sqs:SendMessage"), QUEUE, TOPIC));
-        let subscription = Subscription {
-            protocol: "sqs".to_owned(),
-            endpoint: QUEUE.to_owned(),
-            is_confirmed: true,
-            filter: None,
-        };
-        let policy = Some(lets("s3.amazonaws.com", &json!("sns:Publish"), TOPIC, "arn:aws:s3:::genomics"));
-        world
-            .topics
-            .insert(TOPIC.to_owned(), Topic { policy, kms_key: None, subscriptions: vec![subscription] });
-    };
-    let findings = examined(by_topic).await;
-    assert!(findings.iter().all(|finding| finding.verdict == Verdict::Ok), "{findings:#?}");
-    broken(Failure, "topic policy", &["S3 publish"], |world| {
-        by_topic(world);
-        world.topics.get_mut(TOPIC).unwrap().policy = None;
-    })
-    .await;
-    broken(Failure, "queue policy", &["sns.amazonaws.com", TOPIC], |world| {
-        let policy = world.queue.policy.clone();
-        by_topic(world);
-        world.queue.policy = policy;
-    })
-    .await;
-    let findings = examined(|world| {
-        by_topic(world);
-        world.topics.get_mut(TOPIC).unwrap().subscriptions[0].filter = Some("{\"x\":[1]}".to_owned());
-    })
-    .await;
-    assert!(findings.iter().any(|finding| finding.check == "topic" && finding.verdict == Failure));
-    let findings = examined(|world| {
-        by_topic(world);
-        world.refused.insert("sns:GetTopicAttributes", Kind::Denied);
-    })
-    .await;
-    let finding = findings.iter().find(|finding| finding.check == "notifications").unwrap();
-    assert_eq!(finding.verdict, Unknown, "it may well lead to us: {finding:?}");
-}
-
-#[tokio::test]
-async fn event_bridge_is_followed_too() {
-    let bridge = |pattern: serde_json::Value| {
+    let chained = |by: &'static str| {
         move |world: &mut World| {
-            world.rules = Rules { rules: Vec::new(), event_bridge: true };
-            let rule = "arn:aws:events:eu-central-1:123456789012:rule/r";
-            world.queue.policy = Some(lets("events.amazonaws.com", &json!("sqs:SendMessage"), QUEUE, rule));
-            world.bridge = vec![BridgeRule {
-                arn: rule.to_owned(),
-                name: "r".to_owned(),
-                pattern: pattern.to_string(),
-                is_enabled: true,
-                targets: vec![Target { arn: QUEUE.to_owned(), is_transformed: false }],
-            }];
+            let lasts = std::time::Duration::from_secs(12 * 3_600);
+            world.taken_on = Some(TakenOn { role: "arn:role".to_owned(), by: by.to_owned(), lasts });
         }
     };
-    for pattern in [
-        json!({ "source": ["aws.s3"] }),
-        json!({ "source": ["aws.s3"], "detail-type": ["Object Created", "Object Deleted"], "detail": { "bucket": { "name": ["genomics"] } } }),
-        json!({ "source": ["aws.s3"], "detail": { "object": { "key": [{ "prefix": "a/" }] } } }),
-    ] {
-        let findings = examined(bridge(pattern.clone())).await;
-        assert!(findings.iter().all(|finding| finding.verdict == Verdict::Ok), "{pattern}: {findings:#?}");
-    }
-    for pattern in [
-        json!({ "source": ["aws.s3"], "detail-type": ["Object Created"] }),
-        json!({ "source": ["aws.s3"], "detail": { "bucket": { "name": ["other"] } } }),
-    ] {
-        broken(Failure, "notifications", &["told to none"], bridge(pattern)).await;
-    }
-    let open = bridge(json!({ "source": ["aws.s3"] }));
-    for (change, words) in [
-        ((|rule| rule.is_enabled = false) as fn(&mut BridgeRule), "disabled"),
-        (|rule| rule.targets[0].is_transformed = true, "changes events"),
-    ] {
-        let findings = examined(|world| {
-            open(world);
-            change(&mut world.bridge[0]);
-        })
+    broken(Failure, "role chaining", &["for 12h", session, "session_duration to \"1h\""], chained(session))
         .await;
-        let is_named = |finding: &&Finding| finding.check == "EventBridge" && finding.found.contains(words);
-        assert_eq!(findings.iter().find(is_named).map(|finding| finding.verdict), Some(Failure), "{words}");
-    }
+    assert!(
+        self::found(chained("arn:aws:iam::123456789012:user/daemon"))
+            .await
+            .iter()
+            .all(|one| one.verdict == Verdict::Ok)
+    );
 }
 
 #[tokio::test]
@@ -327,6 +246,8 @@ async fn a_queue_that_is_wrong_is_named() {
     })
     .await;
     broken(Failure, "dead-letter queue", &["does not exist"], |world| world.dead = None).await;
+    broken(Warning, "dead-letter queue", &["none:", "stocktake connect"], |world| world.queue.redrive = None)
+        .await;
     broken(Warning, "messages", &["not JSON"], |world| {
         world.sample = Some(Sample { body: "hello".to_owned(), sent_at: None });
     })
@@ -336,7 +257,7 @@ async fn a_queue_that_is_wrong_is_named() {
         world.sample = Some(Sample { body: body.to_owned(), sent_at: Some(NOW - time::Duration::hours(2)) });
     })
     .await;
-    let findings = examined(|world| world.queue.redrive.as_mut().unwrap().receives_max = 3).await;
+    let findings = found(|world| world.queue.redrive.as_mut().unwrap().receives_max = 3).await;
     let of = |check| findings.iter().find(|finding| finding.check == check).unwrap().verdict;
     assert_eq!((of("redrive policy"), of("receiving")), (Warning, Unknown), "and no receive was spent");
 }
@@ -344,7 +265,7 @@ async fn a_queue_that_is_wrong_is_named() {
 #[tokio::test]
 async fn a_key_that_keeps_s3_out_is_named() {
     let keyed = |world: &mut World| world.queue.kms_key = Some(KEY.to_owned());
-    assert!(examined(keyed).await.iter().all(|finding| finding.verdict == Verdict::Ok));
+    assert!(found(keyed).await.iter().all(|finding| finding.verdict == Verdict::Ok));
     broken(Failure, "encryption key", &["AWS's own"], |world| {
         world.queue.kms_key = Some("alias/aws/sqs".to_owned())
     })

@@ -8,12 +8,13 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 
 use crate::bucket::Versioning;
+use crate::bucket::details::Enrich;
 use crate::bucket::rules::{Destination, Filter, Rule, Rules};
 use crate::fault::{Fault, Kind};
 use crate::setup::checks::{MESSAGE_BYTES, Wish};
 use crate::setup::estate::{
     BridgeRule, BucketLook, Estate, Identity, Key, Lifecycle, Looked, QueueLook, Redrive, Replication,
-    Sample, Side, Topic, Versions,
+    Sample, Side, TakenOn, Topic, Versions,
 };
 
 pub(super) const NOW: OffsetDateTime = datetime!(2026-11-01 12:00 UTC);
@@ -27,6 +28,7 @@ pub(super) const KEY: &str = "arn:aws:kms:eu-central-1:123456789012:key/k";
 pub(super) struct World {
     pub(super) wish: Wish,
     pub(super) identity: Identity,
+    pub(super) taken_on: Option<TakenOn>,
     pub(super) owner: String,
     pub(super) region: String,
     pub(super) versions: Versions,
@@ -93,12 +95,14 @@ impl World {
                 region: Some("eu-central-1".to_owned()),
                 queues: vec![URL.to_owned()],
                 role: None,
+                enrich: Enrich::default(),
             },
             identity: Identity {
                 arn: "arn:aws:iam::123456789012:user/daemon".to_owned(),
                 account: "123456789012".to_owned(),
                 expires: None,
             },
+            taken_on: None,
             owner: "123456789012".to_owned(),
             region: "eu-central-1".to_owned(),
             versions: Versions { state: Versioning::Enabled, mfa_delete: false, at: NOW },
@@ -143,13 +147,21 @@ impl World {
 }
 
 impl Estate for World {
-    async fn identity(&self, _side: Side) -> Looked<Identity> {
+    async fn identity(&self, _side: Side<'_>) -> Looked<Identity> {
         self.told("sts:GetCallerIdentity", &self.identity)
     }
 
-    async fn bucket(&self, _prefix: &str) -> BucketLook {
+    async fn taken_on(&self, side: Side<'_>) -> Looked<Option<TakenOn>> {
+        Ok(if side == Side::Bucket { self.taken_on.clone() } else { None })
+    }
+
+    async fn region(&self) -> Looked<String> {
+        self.told("s3:GetBucketLocation", &self.region)
+    }
+
+    async fn bucket(&self, _prefix: &str, enrich: Enrich) -> BucketLook {
         BucketLook {
-            region: self.told("s3:GetBucketLocation", &self.region),
+            details: enrich.is_on().then(|| self.told("s3:GetObjectVersion", &())),
             versions: self.told("s3:GetBucketVersioning", &self.versions),
             listing: self.told("s3:ListBucketVersions", &()),
             one_key: self.told("s3:ListBucketVersions of one key", &()),
@@ -195,6 +207,10 @@ impl Estate for World {
         self.told("sqs:DeleteMessage", &())
     }
 
+    async fn may_give_back(&self, _url: &str) -> Looked<()> {
+        self.told("sqs:ChangeMessageVisibility", &())
+    }
+
     async fn topic(&self, arn: &str) -> Looked<Topic> {
         self.told("sns:GetTopicAttributes", &self.topics[arn])
     }
@@ -204,7 +220,7 @@ impl Estate for World {
         self.told("events:ListRuleNamesByTarget", &self.bridge)
     }
 
-    async fn key(&self, _side: Side, id: &str) -> Looked<Key> {
+    async fn key(&self, _side: Side<'_>, id: &str) -> Looked<Key> {
         self.told("kms:DescribeKey", &())?;
         Ok(Key {
             arn: id.to_owned(),

@@ -35,7 +35,12 @@ pub fn disconnect(target: &Target, found: &Found) -> Plan {
         });
     }
     if hushed == 0 {
-        plan.steps.push(Step { action: None, what, lines: vec!["  there is no rule of ours".to_owned()] });
+        let why = if found.is_there {
+            "there is no rule of ours"
+        } else {
+            "the bucket does not exist any more, so there is nothing to take away"
+        };
+        plan.steps.push(Step { action: None, what, lines: vec![format!("  {why}")] });
     }
     if found.is_delivered && hushed == 0 {
         left += 1;

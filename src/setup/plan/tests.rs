@@ -23,6 +23,7 @@ fn target(prefix: &str) -> Target {
 
 fn nothing() -> Found {
     Found {
+        is_there: true,
         queue: None,
         tags: BTreeMap::new(),
         dead: None,
