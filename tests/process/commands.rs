@@ -69,7 +69,7 @@ async fn every_mistake_of_a_configuration_is_named_at_once() {
         let told = stage.run(&config, &[command]).await;
         assert_eq!(told.code, Some(78), "{told:?}");
         for words in [
-            "command.toml",
+            "command-",
             "6 mistakes",
             "workerz",
             "workers",

@@ -121,7 +121,9 @@ async fn a_bucket_is_connected_beside_others_and_disconnected_without_a_trace() 
     assert_eq!(stage.count("select count(*) from catalog.object_versions").await, 0);
     let again =
         done(&stage, &configured, &["disconnect", "--bucket", &bucket, "--apply", "--drop-rows"]).await;
-    assert!(again.stdout.contains("no rule of ours") && again.stdout.contains("no rows"), "{again:?}");
+    for words in ["no rule of ours", "no rows", "there was nothing to do"] {
+        assert!(again.stdout.contains(words), "no {words:?} in {}", again.stdout);
+    }
 
     // There is room again.
     done(&stage, &configured, &["connect", "--bucket", &bucket, "--apply"]).await;
@@ -175,6 +177,7 @@ async fn an_overlap_is_refused_before_anything_is_made() {
     for words in ["refused: rule \"their rule\"", "suffix \".bam\"", ":theirs", "SNS topic", "EventBridge"] {
         assert!(told.stdout.contains(words), "no {words:?} in {}", told.stdout);
     }
+    assert!(told.stdout.ends_with("nothing was changed\n"), "{}", told.stdout);
     assert_eq!((wire(&stage, &bucket).await, queues(&stage).await), (before, queues_before));
 
     let terraform = stage
@@ -189,5 +192,38 @@ async fn an_overlap_is_refused_before_anything_is_made() {
         assert!(terraform.stdout.contains(words), "no {words:?} in {}", terraform.stdout);
     }
     let wrong = stage.run(&stage.config(), &["connect", "--bucket", &bucket, "--prefix", "/a"]).await;
-    assert!(wrong.code == Some(78) && wrong.stderr.contains("must not begin with /"), "{wrong:?}");
+    assert!(wrong.code == Some(64) && wrong.stderr.contains("--prefix: must not begin with /"), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_gone_can_be_disconnected() {
+    let stage = Stage::new().await;
+    let bucket = stage.name("gone");
+    stage.silent_bucket(&bucket, None).await;
+    let config = Config { queues: Vec::new(), ..stage.config() };
+    let before = queues(&stage).await;
+    done(&stage, &config, &["connect", "--bucket", &bucket, "--apply"]).await;
+    let url = stage.queue.url.replace("/events", "/stocktake");
+    let config = Config { queues: vec![url], ..stage.config_of(&[&bucket]) };
+    stage.put(&bucket, "key", "body").await;
+    let daemon = stage.serve(&config).await;
+    stage.delete(&bucket, "key").await;
+    stage.s3.delete_bucket().bucket(&bucket).send().await.unwrap();
+
+    let disconnect = ["disconnect", "--bucket", &bucket, "--apply", "--drop-rows"];
+    let told = done(&stage, &config, &disconnect).await;
+    for words in [
+        "the bucket does not exist any more",
+        "will be deleted",
+        "the rows are dropped",
+        "[[bucket]] section",
+    ] {
+        assert!(told.stdout.contains(words), "no {words:?} in {}", told.stdout);
+    }
+    assert!(told.stderr.contains("another stocktake is at work on this catalog"), "{}", told.stderr);
+    daemon.stop().await;
+    assert_eq!(queues(&stage).await, before);
+    assert_eq!(stage.count("select count(*) from catalog.reconciliations").await, 0);
+    let again = done(&stage, &config, &disconnect).await;
+    assert!(again.stdout.contains("there was nothing to do") && again.stderr.is_empty(), "{again:?}");
 }

@@ -124,7 +124,8 @@ impl Stage {
     }
 
     fn command(&self, config: &Config, words: &[&str]) -> Command {
-        let file = self.folder.join("command.toml");
+        // Several may run at once.
+        let file = self.folder.join(format!("command-{:016x}.toml", fastrand::u64(..)));
         std::fs::write(&file, config.text(free_address())).unwrap();
         let mut command = binary(self);
         command.arg("--config").arg(&file).args(words);

@@ -10,6 +10,20 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) const LIST: &str = "ListObjectVersions";
 pub(crate) const RECEIVE: &str = "ReceiveMessage";
 pub(crate) const DELETE: &str = "DeleteMessageBatch";
+pub(crate) const NOTIFY: &str = "PutBucketNotificationConfiguration";
+
+/// What S3 is asked about a bucket: the name in the query, and what AWS calls it.
+const SUBRESOURCES: [(&str, &str); 9] = [
+    ("versions", LIST),
+    ("versioning", "GetBucketVersioning"),
+    ("notification", "GetBucketNotificationConfiguration"),
+    ("encryption", "GetBucketEncryption"),
+    ("lifecycle", "GetBucketLifecycleConfiguration"),
+    ("location", "GetBucketLocation"),
+    ("object-lock", "GetObjectLockConfiguration"),
+    ("replication", "GetBucketReplication"),
+    ("requestPayment", "GetBucketRequestPayment"),
+];
 
 /// What is done to a request.
 #[derive(Clone, Debug)]
@@ -20,12 +34,16 @@ pub(crate) enum Play {
     Entries(u32),
     /// It is answered here: a status and a body.
     Answer(u16, String),
+    /// The same with further headers, each with its line end.
+    AnswerWith(u16, &'static str, String),
     /// The connection is reset instead of an answer.
     Reset,
     /// It is passed on and done, and then the answer is lost: it is told that it failed.
     Lose,
     /// It is passed on, and its answer, which is JSON, changed.
     Change(fn(&mut Value)),
+    /// It is passed on, and in its answer a queue has another value of an attribute; none if that is empty.
+    Attribute(&'static str, String),
 }
 
 /// What is done to which requests, and to how many of them.
@@ -62,7 +80,18 @@ impl Rule {
 
 /// An error as S3 writes it.
 pub(crate) fn s3_error(status: u16, code: &str) -> Play {
-    Play::Answer(status, format!("<Error><Code>{code}</Code><Message>as played</Message></Error>"))
+    s3_error_with(status, code, "as played")
+}
+
+/// The same in S3's own words.
+pub(crate) fn s3_error_with(status: u16, code: &str, message: &str) -> Play {
+    Play::Answer(status, format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>"))
+}
+
+/// An error as STS and SNS write it.
+pub(crate) fn query_error(status: u16, code: &str, message: &str) -> Play {
+    let error = format!("<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>");
+    Play::Answer(status, format!("<ErrorResponse>{error}<RequestId>R1</RequestId></ErrorResponse>"))
 }
 
 /// An error as SQS writes it.
@@ -131,15 +160,19 @@ async fn serve(mut client: TcpStream, server: &str, script: &Mutex<Script>) -> O
     let mut body = vec![0; length];
     client.read_exact(&mut body).await.ok()?;
     let operation = operation(&head, &body);
-    let (mut is_lost, mut changes) = (false, Vec::new());
+    let (mut is_lost, mut changes, mut attributes) = (false, Vec::new(), Vec::new());
     for play in chosen(script, &operation) {
         match play {
             Play::Delay(pause) => tokio::time::sleep(pause).await,
             Play::Entries(count) => head = head.replacen("max-keys=1000", &format!("max-keys={count}"), 1),
-            Play::Answer(status, body) => return answer(&mut client, status, body.as_bytes()).await,
+            Play::Answer(status, body) => return answer(&mut client, status, "", body.as_bytes()).await,
+            Play::AnswerWith(status, headers, body) => {
+                return answer(&mut client, status, headers, body.as_bytes()).await;
+            }
             Play::Reset => return client.set_zero_linger().ok(),
             Play::Lose => is_lost = true,
             Play::Change(change) => changes.push(change),
+            Play::Attribute(name, value) => attributes.push((name, value)),
         }
     }
     let mut server = TcpStream::connect(server).await.ok()?;
@@ -147,19 +180,22 @@ async fn serve(mut client: TcpStream, server: &str, script: &Mutex<Script>) -> O
     let (line, headers) = head.split_once("\r\n")?;
     server.write_all(format!("{line}\r\nconnection: close\r\n{headers}").as_bytes()).await.ok()?;
     server.write_all(&body).await.ok()?;
-    if !is_lost && changes.is_empty() {
+    if !is_lost && changes.is_empty() && attributes.is_empty() {
         return tokio::io::copy(&mut server, &mut client).await.ok().map(drop);
     }
     let mut told = Vec::new();
     server.read_to_end(&mut told).await.ok()?;
     if is_lost {
-        return answer(&mut client, 500, b"").await;
+        return answer(&mut client, 500, "", b"").await;
     }
     let end = told.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let status = String::from_utf8_lossy(&told[..end]).split(' ').nth(1)?.parse().ok()?;
     let mut value: Value = serde_json::from_slice(&told[end..]).ok()?;
     changes.into_iter().for_each(|change| change(&mut value));
-    answer(&mut client, status, value.to_string().as_bytes()).await
+    for (name, text) in attributes {
+        value["Attributes"][name] = text.into();
+    }
+    answer(&mut client, status, "", value.to_string().as_bytes()).await
 }
 
 /// What befalls a request, up to the first that ends it.
@@ -172,7 +208,7 @@ fn chosen(script: &Mutex<Script>, operation: &str) -> Vec<Play> {
         } else if rule.left > 0 && fastrand::f64() < rule.chance {
             rule.left -= 1;
             plays.push(rule.play.clone());
-            if matches!(rule.play, Play::Answer(..) | Play::Reset) {
+            if matches!(rule.play, Play::Answer(..) | Play::AnswerWith(..) | Play::Reset) {
                 break;
             }
         }
@@ -189,9 +225,14 @@ fn operation(head: &str, body: &[u8]) -> String {
     }
     let (method, query) = (head.split(' ').next().unwrap_or_default(), query(head));
     let asks_for = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
+    let of = |pairs: &[(&str, &'static str)]| {
+        pairs.iter().find(|(name, _)| asks_for(name)).map_or("", |(_, operation)| operation)
+    };
+    let path = head.split([' ', '?']).nth(1).unwrap_or_default();
     let name = match method {
-        "GET" if asks_for("versions") => LIST,
-        "GET" if asks_for("versioning") => "GetBucketVersioning",
+        "GET" => of(&SUBRESOURCES),
+        "PUT" if asks_for("notification") => NOTIFY,
+        "HEAD" if path.trim_matches('/').contains('/') => "HeadObject",
         "HEAD" => "HeadBucket",
         "POST" => {
             let form = String::from_utf8_lossy(body);
@@ -213,10 +254,12 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     lines.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
 
-async fn answer(client: &mut TcpStream, status: u16, body: &[u8]) -> Option<()> {
+async fn answer(client: &mut TcpStream, status: u16, headers: &str, body: &[u8]) -> Option<()> {
     let date = httpdate::fmt_http_date(stocktake::clock::now().into());
+    // A date that is played is the only one.
+    let date = if headers.starts_with("date:") { String::new() } else { format!("date: {date}\r\n") };
     let head = format!(
-        "HTTP/1.1 {status} As Played\r\nconnection: close\r\ndate: {date}\r\nx-amz-request-id: R1\r\n\
+        "HTTP/1.1 {status} As Played\r\nconnection: close\r\n{date}x-amz-request-id: R1\r\n{headers}\
          content-length: {}\r\n\r\n",
         body.len()
     );

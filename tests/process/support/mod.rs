@@ -13,7 +13,9 @@ mod writer;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use daemon::{Told, alone};
-pub(crate) use front::{DELETE, Front, LIST, Play, RECEIVE, Rule, s3_error, sqs_error};
+pub(crate) use front::{
+    DELETE, Front, LIST, NOTIFY, Play, RECEIVE, Rule, query_error, s3_error, s3_error_with, sqs_error,
+};
 pub(crate) use relay::Relay;
 pub(crate) use stage::{Config, REGION, Stage};
 pub(crate) use writer::{KEYS, Writer};
