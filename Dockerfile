@@ -30,5 +30,7 @@ USER 65534:65534
 # It has no terminal to be read on.
 ENV STOCKTAKE_LOG__FORMAT=json
 EXPOSE 9464
+# Whether its loops turn: the program asks itself, as there is nothing else here that could.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["stocktake", "health"]
 ENTRYPOINT ["stocktake"]
 CMD ["serve"]

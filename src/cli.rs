@@ -86,6 +86,8 @@ pub enum Command {
     Decode(Decode),
     /// Show what is connected, how fresh it is, and how much drift there was
     Status,
+    /// Ask the daemon of this machine whether its loops turn: 0 if so, for service managers and containers
+    Health(Health),
     /// Bring the database's schema up to date
     Migrate,
 }
@@ -202,6 +204,14 @@ pub struct Doctor {
     /// The same, and make the change: write an object below the prefix, and remove it again
     #[arg(long, requires = "bucket", conflicts_with = "probe")]
     pub probe_write: bool,
+}
+
+/// Options of `health`.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Health {
+    /// Ask whether it can do its work: database and queues
+    #[arg(long)]
+    pub ready: bool,
 }
 
 /// Options of `replay`.

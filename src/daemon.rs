@@ -21,7 +21,7 @@ use crate::recheck::Rechecker;
 use crate::reconcile::{self, Keeper, Schedule};
 use crate::setup::rounds::Rounds;
 use crate::wiring::{self, Clients};
-use crate::{admin, metrics, pulse, watch};
+use crate::{admin, metrics, pulse, supervisor, watch};
 
 /// How long a batch that Postgres cannot take is held before its messages are given back:
 /// less than the visibility timeout a queue has unless somebody set another.
@@ -59,6 +59,7 @@ pub async fn serve(
         });
     }
     tasks.spawn(named("metrics", metrics::upkeep(metrics, shutdown.clone())));
+    tasks.spawn(named("watchdog", supervisor::watchdog(pulse::of_process(), shutdown.clone())));
     let catalog = wiring::catalog(config)?;
     let connections: Arc<[Arc<Connection>]> =
         config.buckets.iter().map(|bucket| wiring::connection(config, bucket)).collect();
@@ -74,9 +75,11 @@ pub async fn serve(
     };
     if prepared {
         start_loops(config, &plant, &mut tasks).await;
+        supervisor::tell_ready();
         tracing::info!(buckets = config.buckets.len(), queues = config.queues.len(), "serving");
     }
     let ended = watch_over(&mut tasks, &shutdown).await;
+    supervisor::tell_stopping();
     drain(tasks, config.shutdown.grace, &plant.ending.give_back).await;
     let last_words = async {
         plant.activity.tell(&catalog, &connections).await;

@@ -25,6 +25,7 @@ pub mod recheck;
 pub mod reconcile;
 mod screen;
 pub mod setup;
+mod supervisor;
 pub mod telemetry;
 mod watch;
 mod wiring;

@@ -4,6 +4,7 @@
 mod connect;
 mod decode;
 mod doctor;
+mod health;
 mod policy;
 mod recheck;
 mod reconcile;
@@ -47,6 +48,7 @@ pub async fn run(cli: Cli, clock: Clock) -> anyhow::Result<Exit> {
         Command::Doctor(options) => doctor::doctor(&load(file)?, &options, cli.format, clock).await,
         Command::Replay(options) => replay::replay(&load(file)?, &options, cli.format, clock).await,
         Command::Policy(options) => policy::policy(&load(file)?, &options, cli.format),
+        Command::Health(options) => health::health(&load(file)?, &options, cli.format).await,
         Command::Status => status::status(&load(file)?, cli.format).await,
         Command::Migrate => migrate(&load(file)?, cli.format).await,
     }

@@ -74,6 +74,6 @@ impl<B: Bucket + Objects> Keeper<B> {
         let prefix = &connection.prefix;
         // Postgres sorts all of it in one statement.
         let read = inventory::run(source, catalog, connection, prefix, settings, *clock, shutdown);
-        pulse::rest(read).await.map(drop)
+        pulse::rest(Box::pin(read)).await.map(drop)
     }
 }

@@ -205,7 +205,7 @@ impl<B: Bucket + Objects> Keeper<B> {
         let _turn = pulse::rest(shutdown.run_until_cancelled(turn)).await.ok_or(Trouble::Stopped)?;
         // Those at work on its ranges have pulses of their own; and to remove what is gone may take any time.
         let run = run_because(cause, bucket, catalog, connection, prefix, settings, *clock, shutdown);
-        pulse::rest(run).await.map(drop)
+        pulse::rest(Box::pin(run)).await.map(drop)
     }
 
     pub(super) fn postgres(&self, action: &'static str) -> impl Fn(sqlx::Error) -> Trouble {

@@ -6,7 +6,11 @@ use std::process::Command;
 
 mod alerts;
 mod dashboard;
+mod kubernetes;
+mod package;
 mod promql;
+mod systemd;
+mod terraform;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -16,5 +16,6 @@ mod reconcile;
 mod runs;
 mod setup;
 mod starts;
+mod supervised;
 mod support;
 mod trouble;

@@ -88,15 +88,35 @@ def postgres():
     return programs
 
 
-# Programs that the tests of deploy/ use, by the Debian package that has them.
-TOOLS = {"promtool": ("prometheus", "usr/bin/promtool")}
+# Programs that the tests of deploy/ use, by the Debian package that has them; the others are in requirements-deploy.txt.
+TOOLS = {"kubectl": ("kubernetes-client", "usr/bin/kubectl"), "promtool": ("prometheus", "usr/bin/promtool")}
 
 
 def tool(name):
-    """A program of this machine or, where there is none, out of a Debian package that is unpacked beside the test bed."""
-    installed = shutil.which(name)
+    """A program that the tests of deploy/ use. One of this machine is used as it is."""
+    installed = shutil.which(name) if name != "python" else None
     if installed:
         return installed
+    return debian_tool(name) if name in TOOLS else wheels() / name
+
+
+def wheels():
+    """The folder of what requirements-deploy.txt has."""
+    requirements = HERE / "requirements-deploy.txt"
+    folder = home() / "deploy"
+    interpreter = folder / "bin" / "python"
+
+    def build():
+        say("preparing what the tests of deploy/ check with")
+        venv.create(folder, with_pip=False, symlinks=True)
+        install(pip(interpreter), requirements, [])
+
+    once(folder, requirements, interpreter, build)
+    return interpreter.parent
+
+
+def debian_tool(name):
+    """A program out of a Debian package that is unpacked beside the test bed."""
     package, path = TOOLS[name]
     folder = home() / "tools"
     with locked(folder.with_suffix(".lock")):

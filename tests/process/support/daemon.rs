@@ -66,12 +66,18 @@ fn binary(stage: &Stage) -> Command {
 impl Stage {
     /// Starts a daemon and waits for nothing.
     pub(crate) fn start(&self, config: &Config) -> Daemon {
+        self.start_with(config, &[])
+    }
+
+    /// The same, with this in its environment, too.
+    pub(crate) fn start_with(&self, config: &Config, environment: &[(&str, &str)]) -> Daemon {
         let admin = free_address();
         let name = admin.port().to_string();
         let (file, log) = (self.folder.join(format!("{name}.toml")), self.folder.join(format!("{name}.log")));
         std::fs::write(&file, config.text(admin)).unwrap();
         let output = File::create(&log).unwrap();
         let mut command = binary(self);
+        command.envs(environment.iter().copied());
         command.arg("--config").arg(file).arg("serve").stdin(Stdio::null());
         command.stdout(output.try_clone().unwrap()).stderr(output);
         Daemon { child: command.spawn().unwrap(), admin, log }
@@ -93,6 +99,13 @@ impl Stage {
     /// Runs one of its commands.
     pub(crate) async fn run(&self, config: &Config, words: &[&str]) -> Told {
         told(self.command(config, words), "").await
+    }
+
+    /// Runs one of its commands with the configuration of a daemon.
+    pub(crate) async fn ask(&self, daemon: &Daemon, words: &[&str]) -> Told {
+        let mut command = binary(self);
+        command.arg("--config").arg(daemon.log.with_extension("toml")).args(words);
+        told(command, "").await
     }
 
     /// Starts one of its commands, which is told to stop by Ctrl-C as soon as `is_enough` says so.
