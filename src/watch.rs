@@ -130,11 +130,13 @@ pub(crate) async fn database(catalog: Catalog, health: Health, clock: Clock, shu
     }
 }
 
-/// Makes the days of the journal ahead, and drops those from before `keep`, until told to stop.
+/// Makes the days of the journal ahead, drops those from before `keep`, and sums up what is in the buckets,
+/// until told to stop.
 pub(crate) async fn keep_journal(catalog: Catalog, keep: Duration, shutdown: CancellationToken) {
     loop {
         pulse::beat();
         let done = async {
+            catalog.fold_stats().await?;
             if !keep.is_zero() {
                 catalog.add_journal_days().await?;
             }

@@ -33,6 +33,7 @@ impl Catalog {
                  and exists (select from catalog.connections where connections.bucket = $1)",
             "select catalog.drop_partition($1)
              where $2 is not null and not exists (select from catalog.connections where connections.bucket = $1)",
+            "select catalog.repair_stats($1) where $2 is not null",
         ] {
             sqlx::query(statement)
                 .bind(&connection.bucket)

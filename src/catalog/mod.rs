@@ -35,6 +35,7 @@ mod rows;
 mod runs;
 mod standing;
 mod starts;
+mod stats;
 mod status;
 mod sweep;
 mod withheld;

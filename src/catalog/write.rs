@@ -4,6 +4,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::rows::{Stacks, date};
+use super::stats::note;
 use crate::model::{Content, Stack, State, Timestamp, Write};
 
 /// Rows as arrays, one for each column: a statement for any number of rows.
@@ -88,7 +89,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Writes the rows in which `after` differs from `before`. What was loaded is updated; what was
+/// Writes the rows in which `after` differs from `before`, and by how much that changes what is in the bucket. What was loaded is updated; what was
 /// absent is plainly inserted, so that somebody else's insert since then is a unique violation and
 /// the transaction is tried again with fresh rows. How many rows were written.
 pub(super) async fn write(
@@ -117,6 +118,7 @@ pub(super) async fn write(
     demoted.send(UPDATE, connection, bucket, now).await?;
     promoted.send(UPDATE, connection, bucket, now).await?;
     inserted.send(INSERT, connection, bucket, now).await?;
+    note(connection, bucket, before, after).await?;
     Ok(rows)
 }
 

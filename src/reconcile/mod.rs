@@ -258,6 +258,9 @@ async fn finish(
     if is_ours && run.prefix == connection.prefix {
         let purge = catalog.purge_tombstones(connection, run.started).await;
         purged = purge.map_err(postgres(connection, "purge tombstones"))?;
+        let wrong = catalog.verify_stats(connection, run, clock()).await;
+        let wrong = wrong.map_err(postgres(connection, "count the bucket"))?;
+        metrics::drift(&connection.bucket, "stats").increment(wrong);
     }
     let found = catalog.counts_of_run(run.run_id).await;
     let (counts, doubts) = found.map_err(postgres(connection, "read what a run found"))?;

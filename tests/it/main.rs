@@ -21,6 +21,7 @@ mod replay;
 mod runs;
 mod size;
 mod starts;
+mod stats;
 #[path = "../../benches/store/mod.rs"]
 mod store;
 mod support;

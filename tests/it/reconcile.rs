@@ -190,7 +190,8 @@ async fn with_too_many_doubts_a_run_settles_them_together(pool: PgPool) {
     };
     store.become_at(7_200, &objects(&["a", "b", "c"]));
     let (shutdown, patient) = (CancellationToken::new(), keeper(3));
-    let watched = tokio::time::timeout(Duration::from_millis(500), patient.keep_true(shutdown.clone())).await;
+    let watched =
+        tokio::time::timeout(Duration::from_millis(500), Box::pin(patient.keep_true(shutdown.clone()))).await;
     assert!(watched.is_err() && runs(&pool).await == ["complete"], "three are not too many");
 
     let task = tokio::spawn(keeper(2).keep_true(shutdown.clone()));

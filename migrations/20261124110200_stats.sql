@@ -1,0 +1,105 @@
+-- How much is in a bucket, without counting it. Each transaction appends by how much it changed that, so
+-- nobody waits for anybody; the sum of all rows is what there is, and the daemon sums them up now and then.
+create table catalog.stats (
+    objects             bigint not null,
+    bytes               bigint not null,
+    noncurrent_versions bigint not null,
+    noncurrent_bytes    bigint not null,
+    delete_markers      bigint not null,
+    bucket              text collate "C" not null,
+    -- Empty where it is not known, and for markers.
+    storage_class       text not null
+);
+
+create view catalog.bucket_stats as
+select bucket, nullif(storage_class, '') as storage_class,
+       sum(objects)::bigint as objects, sum(bytes)::bigint as bytes,
+       sum(noncurrent_versions)::bigint as noncurrent_versions, sum(noncurrent_bytes)::bigint as noncurrent_bytes,
+       sum(delete_markers)::bigint as delete_markers
+from catalog.stats
+group by bucket, stats.storage_class
+having (sum(objects), sum(bytes), sum(noncurrent_versions), sum(noncurrent_bytes), sum(delete_markers))
+       <> (0, 0, 0, 0, 0);
+
+-- Counts a bucket, and appends what the sum is wrong by: rows and sum are of one snapshot, and what is
+-- committed meanwhile changes both. Two who do this at once would both append it. What was wrong.
+create function catalog.repair_stats(bucket text)
+returns table (storage_class text, before jsonb, after jsonb) language sql
+-- All of a bucket, which is faster in the table's own order than by any index.
+set enable_seqscan = on set max_parallel_workers_per_gather = 0 as $$
+    with groups as (
+        select coalesce(slots.storage_class, '') as class, is_latest, is_delete_marker, count(*) as versions,
+               coalesce(sum(size), 0)::bigint as bytes
+        from catalog.slots
+        where slots.bucket = repair_stats.bucket and is_present
+        group by slots.storage_class, is_latest, is_delete_marker
+    ),
+    counted as (
+        select class,
+               coalesce(sum(versions) filter (where is_latest and not is_delete_marker), 0)::bigint as objects,
+               coalesce(sum(bytes) filter (where is_latest and not is_delete_marker), 0)::bigint as bytes,
+               coalesce(sum(versions) filter (where not is_latest and not is_delete_marker), 0)::bigint
+                   as noncurrent_versions,
+               coalesce(sum(bytes) filter (where not is_latest and not is_delete_marker), 0)::bigint
+                   as noncurrent_bytes,
+               coalesce(sum(versions) filter (where is_delete_marker), 0)::bigint as delete_markers
+        from groups
+        group by class
+    ),
+    summed as (
+        select coalesce(bucket_stats.storage_class, '') as class, objects, bytes, noncurrent_versions,
+               noncurrent_bytes, delete_markers
+        from catalog.bucket_stats
+        where bucket_stats.bucket = repair_stats.bucket
+    ),
+    wrong as (
+        select class, counted, summed
+        from counted full join summed using (class)
+        where counted is distinct from summed
+    ),
+    repaired as (
+        insert into catalog.stats
+        select coalesce((counted).objects, 0) - coalesce((summed).objects, 0),
+               coalesce((counted).bytes, 0) - coalesce((summed).bytes, 0),
+               coalesce((counted).noncurrent_versions, 0) - coalesce((summed).noncurrent_versions, 0),
+               coalesce((counted).noncurrent_bytes, 0) - coalesce((summed).noncurrent_bytes, 0),
+               coalesce((counted).delete_markers, 0) - coalesce((summed).delete_markers, 0),
+               repair_stats.bucket, class
+        from wrong
+    )
+    select nullif(class, ''), to_jsonb(summed) - 'class', to_jsonb(counted) - 'class' from wrong
+$$;
+
+-- Sums up the rows of all buckets. Of two who do this at once, each moves what the other does not.
+create function catalog.fold_stats() returns void language sql as $$
+    with gone as (delete from catalog.stats returning *)
+    insert into catalog.stats
+    select sum(objects), sum(bytes), sum(noncurrent_versions), sum(noncurrent_bytes), sum(delete_markers),
+           bucket, storage_class
+    from gone
+    group by bucket, storage_class
+    having (sum(objects), sum(bytes), sum(noncurrent_versions), sum(noncurrent_bytes), sum(delete_markers))
+           <> (0, 0, 0, 0, 0)
+$$;
+
+-- What is there already.
+select catalog.repair_stats(bucket) from (select distinct bucket from catalog.connections) as connected;
+
+alter table catalog.drift drop constraint drift_kind_check;
+alter table catalog.drift add constraint drift_kind_check check (kind in ('missing', 'stale', 'ghost', 'latest', 'stats'));
+
+comment on view catalog.bucket_stats is 'How much is in each bucket, by storage class: written by the transactions that change it, so reading it costs nothing however large the bucket is, and counted anew by each complete run. A difference is drift of the kind `stats`, and is put right.';
+comment on column catalog.bucket_stats.bucket is 'the bucket''s name, with all of its prefixes that are connected';
+comment on column catalog.bucket_stats.storage_class is 'null where it is not known yet (most events leave it out), and for delete markers';
+comment on column catalog.bucket_stats.objects is 'what `objects` shows; a size that is not known counts as 0';
+comment on column catalog.bucket_stats.bytes is 'what `objects` shows; a size that is not known counts as 0';
+comment on column catalog.bucket_stats.noncurrent_versions is 'versions that are not the latest of their key, without markers';
+comment on column catalog.bucket_stats.noncurrent_bytes is 'versions that are not the latest of their key, without markers';
+comment on column catalog.bucket_stats.delete_markers is 'all of them, the latest or not';
+
+comment on column catalog.drift.kind is '`missing`: the bucket has it, the catalog had not; `stale`: another content; `ghost`: the catalog had it, the bucket has not; `latest`: another version is the latest; `stats`: `bucket_stats` was wrong';
+comment on column catalog.drift.detail is '`before` and `after` the repair: what the catalog said of this version, see below; null where it said nothing';
+comment on function catalog.repair_stats is 'Counts a bucket and puts bucket_stats right: for the daemon.';
+comment on function catalog.fold_stats is 'Sums up what transactions noted for bucket_stats: for the daemon.';
+
+select catalog.grant_reader('stocktake_reader');
