@@ -11,7 +11,7 @@ use crate::config::{Log, LogFormat};
 use crate::screen::Screen;
 
 /// Directives before those of the configuration.
-const QUIET: &str = "aws_config::sts=error";
+const QUIET: &str = "aws_config=warn,aws_config::sts=error";
 
 /// Starts the log of this process; to be called once, before anything is worth logging.
 pub fn start(log: &Log) -> anyhow::Result<()> {
@@ -25,7 +25,7 @@ fn subscriber<W>(log: &Log, colours: bool, writer: W) -> anyhow::Result<Box<dyn 
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    // What the SDK has to say of roles is what we say, with a remedy; and it says it in the form of its code.
+    // The SDK tells each time that it found keys, and of roles what we tell, too, in the form of its code.
     let filter = format!("{QUIET},{}", log.filter);
     let filter = EnvFilter::builder().parse(filter).context("read log.filter")?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);

@@ -6,6 +6,7 @@
 mod broken;
 mod commands;
 mod connect;
+mod credentials;
 mod endings;
 mod faults;
 mod health;

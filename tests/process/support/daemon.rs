@@ -60,6 +60,11 @@ impl Told {
 fn binary(stage: &Stage) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stocktake"));
     command.envs(stage.environment()).current_dir(&stage.folder).kill_on_drop(true);
+    if let Some(file) = &stage.credentials_file {
+        // Keys in the environment would be found before those in a file.
+        command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+        command.env("AWS_SHARED_CREDENTIALS_FILE", file);
+    }
     command
 }
 

@@ -1,11 +1,15 @@
 //! A front of the emulator's, through which a daemon reaches S3 and SQS, and which plays what it is told to.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 pub(crate) const LIST: &str = "ListObjectVersions";
 pub(crate) const RECEIVE: &str = "ReceiveMessage";
@@ -42,6 +46,8 @@ pub(crate) enum Play {
     Lose,
     /// It is passed on, and its answer, which is JSON, changed.
     Change(fn(&mut Value)),
+    /// A session in a role is asked for, and ends after this time already: so says the answer, and so it is here.
+    Shorten(Duration),
     /// It is passed on, and in its answer a queue has another value of an attribute; none if that is empty.
     Attribute(&'static str, String),
 }
@@ -102,6 +108,14 @@ pub(crate) fn sqs_error(status: u16, code: &str) -> Play {
 #[derive(Default)]
 struct Script {
     rules: Vec<Rule>,
+    /// The session tokens that keys may come with that are of no session of ours; any if there are none.
+    valid: Vec<String>,
+    /// Which tokens came, by operation.
+    tokens: HashSet<(String, String)>,
+    /// When sessions end, by the id of their key.
+    ends: HashMap<String, Instant>,
+    /// Who came with keys that are not valid any more, by operation.
+    turned_away: Vec<String>,
     /// Each request that came, by its operation, and whether anything but waiting befell it.
     seen: Vec<(String, bool)>,
 }
@@ -134,6 +148,21 @@ impl Front {
         self.script().rules = rules.into_iter().collect();
     }
 
+    /// From now on keys that are of no session have to come with one of these tokens.
+    pub(crate) fn demand(&self, tokens: &[&str]) {
+        self.script().valid = tokens.iter().map(|&token| token.to_owned()).collect();
+    }
+
+    /// Whether a request for `operation` came with this token.
+    pub(crate) fn came_with(&self, operation: &str, token: &str) -> bool {
+        self.script().tokens.contains(&(operation.to_owned(), token.to_owned()))
+    }
+
+    /// Which requests came with keys that were not valid any more.
+    pub(crate) fn turned_away(&self) -> Vec<String> {
+        self.script().turned_away.clone()
+    }
+
     /// How many requests for `operation` came.
     pub(crate) fn came(&self, operation: &str) -> usize {
         self.script().seen.iter().filter(|(name, _)| name == operation).count()
@@ -160,7 +189,10 @@ async fn serve(mut client: TcpStream, server: &str, script: &Mutex<Script>) -> O
     let mut body = vec![0; length];
     client.read_exact(&mut body).await.ok()?;
     let operation = operation(&head, &body);
-    let (mut is_lost, mut changes, mut attributes) = (false, Vec::new(), Vec::new());
+    if let Some(error) = turned_away(script, &head, &operation) {
+        return answer(&mut client, 403, "", error.as_bytes()).await;
+    }
+    let (mut is_lost, mut shortened, mut changes, mut attributes) = (false, None, Vec::new(), Vec::new());
     for play in chosen(script, &operation) {
         match play {
             Play::Delay(pause) => tokio::time::sleep(pause).await,
@@ -172,6 +204,7 @@ async fn serve(mut client: TcpStream, server: &str, script: &Mutex<Script>) -> O
             Play::Reset => return client.set_zero_linger().ok(),
             Play::Lose => is_lost = true,
             Play::Change(change) => changes.push(change),
+            Play::Shorten(lasts) => shortened = Some(lasts),
             Play::Attribute(name, value) => attributes.push((name, value)),
         }
     }
@@ -180,7 +213,7 @@ async fn serve(mut client: TcpStream, server: &str, script: &Mutex<Script>) -> O
     let (line, headers) = head.split_once("\r\n")?;
     server.write_all(format!("{line}\r\nconnection: close\r\n{headers}").as_bytes()).await.ok()?;
     server.write_all(&body).await.ok()?;
-    if !is_lost && changes.is_empty() && attributes.is_empty() {
+    if !is_lost && shortened.is_none() && changes.is_empty() && attributes.is_empty() {
         return tokio::io::copy(&mut server, &mut client).await.ok().map(drop);
     }
     let mut told = Vec::new();
@@ -190,12 +223,49 @@ async fn serve(mut client: TcpStream, server: &str, script: &Mutex<Script>) -> O
     }
     let end = told.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let status = String::from_utf8_lossy(&told[..end]).split(' ').nth(1)?.parse().ok()?;
+    if let Some(lasts) = shortened {
+        let session = shorten(script, &String::from_utf8_lossy(&told[end..]), lasts)?;
+        return answer(&mut client, status, "", session.as_bytes()).await;
+    }
     let mut value: Value = serde_json::from_slice(&told[end..]).ok()?;
     changes.into_iter().for_each(|change| change(&mut value));
     for (name, text) in attributes {
         value["Attributes"][name] = text.into();
     }
     answer(&mut client, status, "", value.to_string().as_bytes()).await
+}
+
+/// The error for whoever comes with keys that are not valid any more.
+fn turned_away(script: &Mutex<Script>, head: &str, operation: &str) -> Option<String> {
+    let mut script = script.lock().unwrap();
+    let key = header(head, "authorization")?.split_once("Credential=")?.1.split('/').next()?;
+    let token = header(head, "x-amz-security-token").unwrap_or_default();
+    script.tokens.insert((operation.to_owned(), token.to_owned()));
+    let is_valid = match script.ends.get(key) {
+        Some(end) => Instant::now() < *end,
+        None => script.valid.is_empty() || script.valid.iter().any(|valid| valid == token),
+    };
+    if is_valid {
+        return None;
+    }
+    script.turned_away.push(operation.to_owned());
+    let (code, message) = ("ExpiredToken", "The security token included in the request is expired");
+    Some(if header(head, "x-amz-target").is_some() {
+        format!(r#"{{"__type":"com.amazonaws.sqs#{code}","message":"{message}"}}"#)
+    } else {
+        let error = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
+        if operation == "AssumeRole" { format!("<ErrorResponse>{error}</ErrorResponse>") } else { error }
+    })
+}
+
+/// A session that ends soon, of one that does not.
+fn shorten(script: &Mutex<Script>, session: &str, lasts: Duration) -> Option<String> {
+    let (before, rest) = session.split_once("<Expiration>")?;
+    let (_, after) = rest.split_once("</Expiration>")?;
+    let end = (OffsetDateTime::from(stocktake::clock::now()) + lasts).format(&Rfc3339).ok()?;
+    let key = session.split_once("<AccessKeyId>")?.1.split('<').next()?;
+    script.lock().unwrap().ends.insert(key.to_owned(), Instant::now() + lasts);
+    Some(format!("{before}<Expiration>{end}</Expiration>{after}"))
 }
 
 /// What befalls a request, up to the first that ends it.

@@ -1,0 +1,111 @@
+//! Keys that are rotated, sessions that end, and a store that enforces policies.
+
+use std::time::Duration;
+
+use aws_sdk_s3::types::BucketVersioningStatus::Enabled;
+
+use crate::support::{Config, Front, LIST, Play, RECEIVE, Rule, Stage, eventually};
+
+/// Sessions are renewed ten seconds before they end.
+const SESSION: Duration = Duration::from_secs(13);
+
+#[tokio::test]
+async fn rotated_keys_are_read_again_and_sessions_renewed_while_serving() {
+    let mut stage = Stage::new().await;
+    let (by_keys, by_role) = (stage.name("keys"), stage.name("role"));
+    for bucket in [&by_keys, &by_role] {
+        stage.bucket(bucket, Some(Enabled)).await;
+    }
+    let file = stage.folder.join("credentials");
+    let write = |token: &str| {
+        let text = format!(
+            "[default]\naws_access_key_id = {}\naws_secret_access_key = secret\naws_session_token = {token}\n",
+            stage.account
+        );
+        std::fs::write(&file, text).unwrap();
+    };
+    write("first");
+    stage.credentials_file = Some(file.display().to_string());
+    let front = Front::of(&stage.endpoint).await;
+    front.demand(&["first"]);
+    front.play([Rule::of("AssumeRole", Play::Shorten(SESSION))]);
+    let role =
+        format!("role_arn = \"arn:aws:iam::{}:role/reader\"\nsession_duration = \"15m\"", stage.account);
+    let config = Config { endpoint: front.url.clone(), ..stage.config() };
+    let config = config
+        .place_with(&by_keys, "reconcile_every = \"4s\"")
+        .place_with(&by_role, &format!("{role}\nreconcile_every = \"4s\""));
+    let mut daemon = stage.serve(&config).await;
+
+    // Both are valid for a while, as they are where keys are rotated well.
+    front.demand(&["first", "second"]);
+    write("second");
+    let first = front.came("AssumeRole");
+    eventually("everything asked for with the new keys", async || {
+        daemon.must_run();
+        [LIST, RECEIVE, "AssumeRole"]
+            .iter()
+            .all(|operation| front.came_with(operation, "second"))
+            .then_some(())
+    })
+    .await;
+    front.demand(&["second"]);
+    stage.put(&by_keys, "after", "body").await;
+    stage.put(&by_role, "after", "body").await;
+    stage.must_be_equal(&[&by_keys, &by_role]).await;
+    assert!(front.came("AssumeRole") >= first + 3, "renewed {} times", front.came("AssumeRole") - first);
+    assert_eq!(front.turned_away(), Vec::<String>::new(), "nobody came with keys that had ended");
+    assert!(stage.status(&config).await.0["problems"].as_array().unwrap().is_empty());
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_daemon_without_a_queue_stays_up_and_says_so() {
+    let stage = Stage::new().await;
+    let bucket = stage.name("unqueued");
+    stage.silent_bucket(&bucket, Some(Enabled)).await;
+    stage.put(&bucket, "key", "body").await;
+    let config =
+        Config { queues: Vec::new(), ..stage.config() }.place_with(&bucket, "reconcile_every = \"4s\"");
+    let mut daemon = stage.serve(&config).await;
+    assert!(
+        daemon.log().contains("queue: none is configured, so changes are only found by listing"),
+        "{}",
+        daemon.log()
+    );
+    stage.put(&bucket, "another", "body").await;
+    eventually("a run that finds it", async || {
+        daemon.must_run();
+        (stage.count("select count(*) from catalog.objects").await == 2).then_some(())
+    })
+    .await;
+    let told = stage.run(&config, &["doctor", "--format", "json"]).await.json();
+    let found = told.iter().find(|finding| finding["check"] == "notifications").unwrap();
+    assert!(
+        found["verdict"] == "warning" && found["found"].as_str().unwrap().contains("only found by listing"),
+        "{found}"
+    );
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_round_trip_of_somebody_elses_change_is_timed() {
+    let stage = Stage::new().await;
+    let bucket = stage.name("probed");
+    stage.bucket(&bucket, Some(Enabled)).await;
+    // What waits already is not what is waited for.
+    stage.put(&bucket, "a/before", "body").await;
+    let config = stage.config_of(&[&format!("{bucket}/a/")]);
+    let words = ["doctor", "--bucket", &bucket, "--probe", "--format", "json"];
+    let (told, ()) = tokio::join!(stage.run(&config, &words), async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        stage.put(&bucket, "elsewhere", "body").await;
+        stage.put(&bucket, "a/now", "body").await;
+    });
+    let found = told.json().into_iter().find(|finding| finding["check"] == "round trip").unwrap();
+    assert!(
+        found["verdict"] == "ok" && found["found"].as_str().unwrap().contains("below the prefix came after"),
+        "{found}"
+    );
+    assert!(told.stderr.contains("change something below \"a/\""), "{}", told.stderr);
+}
