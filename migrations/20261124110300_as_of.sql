@@ -1,0 +1,154 @@
+-- What was there at some moment of the past: what is there now, with every change since then undone.
+
+-- From when on the journal has everything: what was recorded before was dropped, or never written.
+create table catalog.journal_kept (
+    since timestamptz not null
+);
+insert into catalog.journal_kept values ('-infinity');
+
+create or replace function catalog.drop_journal_days(keep interval) returns integer language plpgsql as $$
+declare
+    cutoff timestamptz := statement_timestamp() - keep;
+    relation text;
+    dropped integer := 0;
+    deleted bigint;
+begin
+    for relation in
+        select relname from pg_inherits join pg_class on pg_class.oid = inhrelid
+        where inhparent = 'catalog.journal'::regclass and relname ~ '^journal_\d{8}$'
+          and (to_date(right(relname, 8), 'YYYYMMDD') + 1)::timestamp at time zone 'UTC' <= cutoff
+        order by relname
+    loop
+        execute format('lock table catalog.%I in share mode', relation);
+        execute format('select catalog.note_journal_dropped(array(select distinct on (bucket)
+                            (bucket, transaction_id, change_id)::catalog.journal_dropped
+                            from catalog.%I order by bucket desc, transaction_id desc, change_id desc))', relation);
+        execute format('drop table catalog.%I', relation);
+        dropped := dropped + 1;
+    end loop;
+    with gone as (
+        delete from catalog.journal_rest where ctid = any(array(
+            select ctid from catalog.journal_rest where recorded_at < cutoff limit 10000))
+        returning bucket, transaction_id, change_id
+    ),
+    noted as (
+        select catalog.note_journal_dropped(array(
+            select distinct on (bucket) (bucket, transaction_id, change_id)::catalog.journal_dropped
+            from gone order by bucket, transaction_id desc, change_id desc))
+    )
+    select count(*) into deleted from gone cross join noted;
+    -- Who keeps nothing writes nothing.
+    if dropped > 0 or deleted > 0 or keep <= interval '0' then
+        update catalog.journal_kept set since = greatest(since, cutoff);
+    end if;
+    return dropped;
+end
+$$;
+
+-- Since when all is known that happened in a bucket: since the first listing of each of its prefixes, as far as
+-- the journal is kept. Null while a first listing is not complete.
+create function catalog.history_from(bucket text) returns timestamptz
+language sql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
+    select case when bool_and(first.window_to is not null) then greatest(max(first.window_to), max(since)) end
+    from catalog.journal_kept cross join catalog.connections
+    left join lateral (
+        select min(window_to) as window_to from catalog.reconciliations
+        where reconciliations.bucket = connections.bucket and reconciliations.prefix = connections.prefix
+          and source = 'listing' and status = 'complete'
+    ) as first on true
+    where connections.bucket = history_from.bucket
+$$;
+
+-- Fails for a moment that nothing, or not all, is known of.
+create function catalog.is_known(bucket text, at timestamptz) returns boolean
+language plpgsql stable parallel safe as $$
+declare
+    since timestamptz := catalog.history_from(bucket);
+begin
+    perform catalog.is_connected(bucket);
+    if at is null or at > clock_timestamp() then
+        raise exception 'what is in bucket "%" at % is not known yet', bucket, coalesce(at::text, 'no moment')
+            using errcode = 'invalid_parameter_value';
+    elsif since is null then
+        raise exception 'the first listing of bucket "%" is not complete', bucket
+            using errcode = 'object_not_in_prerequisite_state', hint = 'see catalog.reconciliations';
+    elsif at < since then
+        raise exception 'what was in bucket "%" at % is not known: its history goes back to %', bucket, at, since
+            using errcode = 'object_not_in_prerequisite_state',
+                  hint = 'journal.keep says for how long changes are kept';
+    end if;
+    return true;
+end
+$$;
+
+create function catalog.as_of(bucket text, at timestamptz)
+returns table (
+    key              text,
+    version_id       text,
+    is_latest        boolean,
+    is_delete_marker boolean,
+    size             bigint,
+    etag             text,
+    last_modified    timestamptz,
+    storage_class    text,
+    is_certain       boolean
+) language sql stable parallel safe rows 100000 as $$
+    with undone as materialized (
+        -- Of each version, the first change after that moment: before it, things were as they were then.
+        select distinct on (line.key, line.version_id) line.*
+        from (
+            select changes.*, coalesce(event_time, case when change in ('created', 'marker_created')
+                                                        then changes.last_modified end, recorded_at) as happened
+            from catalog.changes
+            -- Nobody's clock is a day slow.
+            where changes.bucket = as_of.bucket and recorded_at > as_of.at - interval '1 day'
+              and catalog.is_known(as_of.bucket, as_of.at)
+        ) as line
+        where happened > as_of.at
+        order by line.key, line.version_id, change_id
+    ),
+    touched as materialized (select distinct undone.key from undone),
+    there as (
+        select now.key, now.version_id, now.is_delete_marker, now.size, now.etag, now.last_modified,
+               now.storage_class, true as is_certain
+        from touched
+        cross join lateral (
+            select * from catalog.object_versions
+            where object_versions.bucket = as_of.bucket and object_versions.key = touched.key
+        ) as now
+        where not exists (select from undone where undone.key = now.key and undone.version_id = now.version_id)
+        union all
+        select undone.key, undone.version_id, coalesce(before_is_delete_marker, false), before_size, before_etag,
+               before_last_modified, before_storage_class,
+               -- An event says when it happened. A listing shows only that it did since the listing before.
+               before_is_delete_marker is not null and (event_time is not null or as_of.at <= (
+                   select max(window_from) from catalog.reconciliations
+                   where reconciliations.bucket = as_of.bucket and status = 'complete' and source = 'listing'
+                     and starts_with(undone.key, reconciliations.prefix) and finished_at < undone.recorded_at))
+                   is true
+        from undone
+        -- A version was there before it was removed, also where nobody had told of it.
+        where before_is_delete_marker is not null or (change = 'removed' and undone.version_id <> 'null')
+    ),
+    ranked as (
+        select there.*, row_number() over newest as place,
+               -- Dates have whole seconds: of two in one second nobody knows which was the later.
+               nth_value(there.last_modified, 1) over newest - nth_value(there.last_modified, 2) over newest
+                   < interval '1 second' as is_close
+        from there
+        window newest as (partition by there.key order by there.last_modified desc nulls last
+                          rows between unbounded preceding and unbounded following)
+    )
+    select now.key, now.version_id, now.is_latest, now.is_delete_marker, now.size, now.etag, now.last_modified,
+           now.storage_class, true
+    from catalog.object_versions as now
+    where now.bucket = as_of.bucket and not exists (select from touched where touched.key = now.key)
+    union all
+    select ranked.key, ranked.version_id, place = 1, ranked.is_delete_marker, ranked.size, ranked.etag,
+           ranked.last_modified, ranked.storage_class, ranked.is_certain and (place > 2 or is_close is not true)
+    from ranked
+$$;
+
+comment on function catalog.as_of is 'The versions and markers that were in a bucket at a moment of the past.';
+comment on function catalog.history_from is 'The earliest moment that as_of knows of; null while the first listing is not complete.';
+comment on table catalog.drift is 'One row for each difference a run found, kept until the bucket is forgotten (`stocktake disconnect --drop-rows --apply`). What the first run of a new bucket loads is no drift: nothing was promised before it.';
