@@ -2,13 +2,16 @@
 
 use std::error::Error;
 
+use sqlx::migrate::MigrateError;
+use sqlx::postgres::PgDatabaseError;
+
 /// An error and its causes, from the outermost in, parted by `: `. A cause that the one before it
 /// already told is left out: some libraries say what their source says, and have it as source, too.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut line = error.to_string();
+    let mut line = told(error);
     let mut cause = error.source();
     while let Some(error) = cause {
-        let text = error.to_string();
+        let text = told(error);
         if !line.ends_with(&text) {
             line.push_str(": ");
             line.push_str(&text);
@@ -16,6 +19,18 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
         cause = error.source();
     }
     line
+}
+
+/// An error without its causes. Those of Postgres end with the line of its own source code that raised
+/// them, which is of use to nobody here.
+fn told(error: &(dyn Error + 'static)) -> String {
+    let text = error.to_string();
+    let is_of_postgres =
+        error.is::<sqlx::Error>() || error.is::<MigrateError>() || error.is::<PgDatabaseError>();
+    match text.rsplit_once(" at line ") {
+        Some((said, line)) if is_of_postgres && line.parse::<u32>().is_ok() => said.to_owned(),
+        _ => text,
+    }
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ pub enum Command {
     /// Say what a message's body means, without touching anything
     Decode(Decode),
     /// Show what is connected, how fresh it is, and how much drift there was
-    Status,
+    Status(Status),
     /// Ask the daemon of this machine whether its loops turn: 0 if so, for service managers and containers
     Health(Health),
     /// Bring the database's schema up to date
@@ -214,6 +214,14 @@ pub struct Health {
     pub ready: bool,
 }
 
+/// Options of `status`.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Status {
+    /// Look again every two seconds, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+}
+
 /// Options of `replay`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Replay {
@@ -293,6 +301,7 @@ mod tests {
         let replay = Replay { id: vec![7, 9] };
         assert_eq!(parsed("replay --id 7 --id 9").unwrap().command, Command::Replay(replay.clone()));
         assert_eq!(parsed("replay --id 7 9").unwrap().command, Command::Replay(replay));
+        assert_eq!(parsed("status --watch").unwrap().command, Command::Status(Status { watch: true }));
         assert_eq!(parsed("decode").unwrap().command, Command::Decode(Decode { files: Vec::new() }));
         assert_eq!(parsed("migrate --format json").unwrap().format, Format::Json);
     }

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::Connection;
+use crate::catalog::{Connection, Daemon};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -23,9 +23,13 @@ use crate::setup::rounds::Rounds;
 use crate::wiring::{self, Clients};
 use crate::{admin, metrics, pulse, supervisor, watch};
 
-/// How long a batch that Postgres cannot take is held before its messages are given back:
-/// less than the visibility timeout a queue has unless somebody set another.
+/// How long a batch that Postgres refuses is tried again before its messages are given back: other
+/// buckets wait for it.
 const BATCH_PATIENCE: Duration = Duration::from_secs(20);
+/// How long one is held while Postgres is away. It costs its messages no further delivery, of which their
+/// queue may grant few; but should it be only from here that Postgres cannot be reached, another daemon gets
+/// them no sooner.
+const OUTAGE_PATIENCE: Duration = Duration::from_secs(3_600);
 /// How much of the grace is kept for giving back what could not be committed.
 const GIVE_BACK: Duration = Duration::from_secs(2);
 /// How long the last words to Postgres and its farewell may take: all that follows the grace.
@@ -73,8 +77,13 @@ pub async fn serve(
         clock,
         ending: Ending { stop: shutdown.clone(), give_back: CancellationToken::new() },
     };
+    let daemon = Daemon {
+        daemon_id: fastrand::i64(1..),
+        host: gethostname::gethostname().to_string_lossy().into_owned(),
+        pid: std::process::id(),
+    };
     if prepared {
-        start_loops(config, &plant, &mut tasks).await;
+        start_loops(config, &daemon, &plant, &mut tasks).await;
         supervisor::tell_ready();
         tracing::info!(buckets = config.buckets.len(), queues = config.queues.len(), "serving");
     }
@@ -84,6 +93,7 @@ pub async fn serve(
     let last_words = async {
         plant.activity.tell(&catalog, &connections).await;
         let _ = catalog.tell_changes().await;
+        let _ = catalog.take_leave(&daemon).await;
         catalog.close().await;
     };
     if tokio::time::timeout(CLOSE_PATIENCE, last_words).await.is_err() {
@@ -92,7 +102,7 @@ pub async fn serve(
     ended
 }
 
-async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'static str>) {
+async fn start_loops(config: &Config, daemon: &Daemon, plant: &Plant, tasks: &mut JoinSet<&'static str>) {
     let Plant { catalog, connections, health, clock, .. } = plant;
     let (clock, shutdown) = (*clock, &plant.ending.stop);
     let mut clients = Clients::default();
@@ -110,6 +120,7 @@ async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'stati
         batch_records: config.ingest.batch_records,
         bytes_in_hand: config.ingest.bytes_in_hand,
         patience: BATCH_PATIENCE,
+        outage: OUTAGE_PATIENCE,
     };
     ingest::start(plant, queues, settings, tasks);
     let activity =
@@ -120,7 +131,14 @@ async fn start_loops(config: &Config, plant: &Plant, tasks: &mut JoinSet<&'stati
         .spawn(named("journal", watch::keep_journal(catalog.clone(), config.journal.keep, shutdown.clone())));
     tasks.spawn(named(
         "database watch",
-        watch::database(catalog.clone(), health.clone(), clock, shutdown.clone()),
+        watch::database(
+            catalog.clone(),
+            daemon.clone(),
+            plant.backlog.clone(),
+            health.clone(),
+            clock,
+            shutdown.clone(),
+        ),
     ));
     tasks.spawn(named(
         "problems",

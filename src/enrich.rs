@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bucket::details::{Details, Enrich};
 use crate::catalog::{Catalog, Connection, Lookup, Seen};
+use crate::chain::chain;
 use crate::clock::Clock;
 use crate::fault::{Fault, Kind};
 use crate::health::{Health, Subject};
@@ -121,7 +122,7 @@ impl<B: Details> Enricher<B> {
             }
         }
         if let Err(error) = catalog.note_seen(connection, &seen, clock()).await {
-            tracing::warn!(%error, bucket, "write down what was seen of versions");
+            tracing::warn!(error = chain(&error), bucket, "write down what was seen of versions");
             return false;
         }
         match worst {

@@ -29,3 +29,4 @@ mod supervisor;
 pub mod telemetry;
 mod watch;
 mod wiring;
+mod words;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bucket::{Bucket, Cursor};
 use crate::catalog::{Catalog, Connection, Recheck, Repaired, Sighting};
+use crate::chain::chain;
 use crate::clock::Clock;
 use crate::fault::{Fault, Kind};
 use crate::health::{Health, Subject};
@@ -128,7 +129,7 @@ impl<B: Bucket> Rechecker<B> {
         match trouble {
             Trouble::S3(fault) => self.health.fault(self.subject(), fault, (self.clock)()),
             Trouble::Postgres(error) => {
-                tracing::warn!(bucket = self.connection.bucket, %error, "settle a doubt")
+                tracing::warn!(bucket = self.connection.bucket, error = chain(error), "settle a doubt")
             }
         }
     }

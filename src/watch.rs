@@ -9,13 +9,14 @@ use anyhow::Context;
 use sqlx::migrate::MigrateError;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Catalog, Connection, Trouble, trouble};
+use crate::catalog::{Catalog, Connection, Daemon, Trouble, trouble};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::health::{Health, Subject};
+use crate::ingest::Backlog;
 use crate::{metrics, pulse};
 
-/// How often Postgres is asked whether it is there.
+/// How often Postgres is told that we are there.
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// How often days of the journal are made and dropped.
 const JOURNAL_EVERY: Duration = Duration::from_secs(60);
@@ -97,11 +98,23 @@ fn passes(error: &anyhow::Error) -> bool {
     postgres.is_some_and(|error| matches!(trouble(error), Trouble::Away | Trouble::Race))
 }
 
-/// Asks Postgres from time to time whether it is there, and how things stand, until told to stop.
-pub(crate) async fn database(catalog: Catalog, health: Health, clock: Clock, shutdown: CancellationToken) {
-    while shutdown.run_until_cancelled(tokio::time::sleep(PING_EVERY)).await.is_some() {
+/// Tells Postgres from time to time that this daemon is there, which shows whether it can write, and asks
+/// how things stand, until told to stop.
+pub(crate) async fn database(
+    catalog: Catalog,
+    daemon: Daemon,
+    backlog: Backlog,
+    health: Health,
+    clock: Clock,
+    shutdown: CancellationToken,
+) {
+    let ping = async || {
+        catalog.greet(&daemon, backlog.age()).await?;
+        catalog.levels().await
+    };
+    loop {
         pulse::beat();
-        let Some(levels) = shutdown.run_until_cancelled(catalog.levels()).await else { return };
+        let Some(levels) = shutdown.run_until_cancelled(ping()).await else { return };
         match levels {
             Ok(levels) => {
                 let age = levels.oldest_recheck.map(|asked_at| clock() - asked_at).unwrap_or_default();
@@ -123,9 +136,12 @@ pub(crate) async fn database(catalog: Catalog, health: Health, clock: Clock, shu
                 let error = reached.err().unwrap_or(error.into());
                 let message = chain(error.as_ref());
                 if health.problem(Subject::Database, &message, REMEDY, clock()) {
-                    tracing::warn!(remedy = REMEDY, "database does not answer: {message}");
+                    tracing::warn!(remedy = REMEDY, "database does not answer, or cannot write: {message}");
                 }
             }
+        }
+        if shutdown.run_until_cancelled(tokio::time::sleep(PING_EVERY)).await.is_none() {
+            return;
         }
     }
 }
@@ -146,7 +162,7 @@ pub(crate) async fn keep_journal(catalog: Catalog, keep: Duration, shutdown: Can
             None => return,
             Some(Ok(0)) => {}
             Some(Ok(days)) => tracing::info!(days, "dropped days of the journal"),
-            Some(Err(error)) => tracing::warn!(%error, "keep the journal; to be tried again"),
+            Some(Err(error)) => tracing::warn!(error = chain(&error), "keep the journal; to be tried again"),
         }
         if shutdown.run_until_cancelled(tokio::time::sleep(JOURNAL_EVERY)).await.is_none() {
             return;

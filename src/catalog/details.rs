@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
+use super::due::take_due;
 use super::rows::Stacks;
 use super::{Catalog, Connection};
 use crate::bucket::details::Head;
@@ -113,22 +114,8 @@ impl Catalog {
         lease: Duration,
         now: OffsetDateTime,
     ) -> Result<Vec<Lookup>, sqlx::Error> {
-        sqlx::query_as(
-            "update catalog.lookups set due_at = $4, attempts = attempts + 1
-             where (bucket, key, version_id) in (
-                 select bucket, key, version_id from catalog.lookups
-                 where bucket = $1 and starts_with(key, $2) and due_at <= $3
-                 order by due_at limit $5
-                 for update skip locked)
-             returning key, version_id, attempts, ticket",
-        )
-        .bind(&connection.bucket)
-        .bind(&connection.prefix)
-        .bind(now)
-        .bind(now + lease)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&self.pool)
-        .await
+        let statement = take_due!("lookups", "bucket, key, version_id", "key, version_id, attempts, ticket");
+        self.take_due(statement, connection, limit, lease, now).await
     }
 
     /// Writes down what was seen of versions, unless they have changed since they were taken, and

@@ -15,7 +15,9 @@ use precedence::Precedence;
 
 mod apply;
 mod connections;
+mod daemons;
 mod details;
+mod due;
 mod forget;
 mod held;
 mod inspect;
@@ -42,6 +44,7 @@ mod withheld;
 mod write;
 
 pub use connections::Connection;
+pub use daemons::{Daemon, DaemonStatus};
 pub use details::{Lookup, Seen};
 pub use held::{Held, HeldKey, Place};
 pub use inspect::Server;
@@ -56,7 +59,7 @@ pub use reports::{LastReport, Reading};
 pub use retry::{Trouble, trouble};
 pub use runs::{Counts, Ending, Run};
 pub use standing::Standing;
-pub use starts::{Cause, LastRun, Look, Reason};
+pub use starts::{LastRun, Look, Reason, Trigger};
 pub use status::{BucketStatus, Levels, ProblemStatus, RunStatus, Status};
 pub use withheld::REMOVALS_MIN;
 
@@ -101,6 +104,7 @@ impl Catalog {
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(patience)
+            .after_connect(|connection, _| Box::pin(sync_commits(connection)))
             .connect_lazy_with(options);
         Self::on(pool)
     }
@@ -155,6 +159,17 @@ impl Catalog {
             _ => Ok(()),
         }
     }
+}
+
+/// Has commits wait for the disk, should somebody have turned that off for the database or our role: what
+/// is committed is then deleted from its queue. Other settings than `off` are left as they are.
+async fn sync_commits(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'",
+    )
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 /// How one bucket's claims and observations are merged: the part of a [`Horizon`] that an

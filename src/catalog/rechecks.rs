@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
+use super::due::take_due;
 use super::{Catalog, Connection};
 use crate::model::Doubt;
 
@@ -125,22 +126,8 @@ impl Catalog {
         lease: Duration,
         now: OffsetDateTime,
     ) -> Result<Vec<Recheck>, sqlx::Error> {
-        sqlx::query_as(
-            "update catalog.rechecks set due_at = $4, attempts = attempts + 1
-             where (bucket, key) in (
-                 select bucket, key from catalog.rechecks
-                 where bucket = $1 and starts_with(key, $2) and due_at <= $3
-                 order by due_at limit $5
-                 for update skip locked)
-             returning bucket, key, reason, attempts, ticket, run_id",
-        )
-        .bind(&connection.bucket)
-        .bind(&connection.prefix)
-        .bind(now)
-        .bind(now + lease)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&self.pool)
-        .await
+        let statement = take_due!("rechecks", "bucket, key", "bucket, key, reason, attempts, ticket, run_id");
+        self.take_due(statement, connection, limit, lease, now).await
     }
 
     /// Puts a key in doubt off, unless a new doubt about it came up, and notes why it could not be

@@ -11,7 +11,7 @@ use super::ranges::add;
 use super::retry::retry;
 use super::rows::date;
 use super::starts::strike_off;
-use super::{Catalog, Cause, Connection};
+use super::{Catalog, Connection, Trigger};
 use crate::model::{Drift, Span, Timestamp};
 
 /// A run under way, on which several processes may be at work. It outlives them.
@@ -101,7 +101,7 @@ impl Catalog {
 
     /// Starts a run over what is below `prefix`, in ranges, and commits that it started before its
     /// first page is asked for. Waits for the batches in flight: claims applied later know of the
-    /// run. None if such a run is under way, or if its cause is gone. Only a run over all of the
+    /// run. None if such a run is under way, or if its trigger is gone. Only a run over all of the
     /// connection can move its watermark.
     ///
     /// # Errors
@@ -110,14 +110,14 @@ impl Catalog {
         &self,
         connection: &Connection,
         prefix: &str,
-        cause: Cause,
+        trigger: Trigger,
         spans: &[Span],
         started: Timestamp,
         now: OffsetDateTime,
     ) -> Result<Option<Run>, sqlx::Error> {
-        let last = match cause {
-            Cause::Operator => None,
-            Cause::Due { last, .. } => Some(last),
+        let last = match trigger {
+            Trigger::Operator => None,
+            Trigger::Due { last, .. } => Some(last),
         };
         let mut transaction = self.pool.begin().await?;
         hold(&mut transaction, connection, Hold::Alone).await?;
@@ -134,7 +134,7 @@ impl Catalog {
         .bind(prefix)
         .bind(now)
         .bind(date(started))
-        .bind(cause.reason().as_str())
+        .bind(trigger.reason().as_str())
         .bind(last.is_some())
         .bind(last.flatten())
         .fetch_optional(&mut *transaction)

@@ -56,7 +56,7 @@ impl Reason {
 
 /// Why a run is to start, and what would make it needless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum Trigger {
     /// An operator asks: it starts, whatever has been.
     Operator,
     /// It is due by itself, as far as is known from the last run; if another one was over since, it is not.
@@ -68,7 +68,7 @@ pub enum Cause {
     },
 }
 
-impl Cause {
+impl Trigger {
     /// The word for it.
     pub const fn reason(self) -> Reason {
         match self {

@@ -4,11 +4,16 @@ use serde::Serialize;
 use sqlx::FromRow;
 use time::OffsetDateTime;
 
-use super::Catalog;
+use super::{Catalog, DaemonStatus};
 
 /// The state of everything, as far as the catalog knows.
 #[derive(Debug, Serialize)]
 pub struct Status {
+    /// When this was read, on the clock of Postgres.
+    #[serde(with = "time::serde::rfc3339")]
+    pub as_of: OffsetDateTime,
+    /// Daemons that are at work, or were not long ago; those first that said so last.
+    pub daemons: Vec<DaemonStatus>,
     /// One for each connected bucket and prefix.
     pub buckets: Vec<BucketStatus>,
     /// What is wrong.
@@ -18,12 +23,15 @@ pub struct Status {
 }
 
 /// One connected bucket and prefix.
-#[derive(Debug, Serialize, FromRow)]
+#[derive(Debug, Default, Serialize, FromRow)]
 pub struct BucketStatus {
     /// The bucket's name.
     pub bucket: String,
     /// The prefix, empty for the whole bucket.
     pub prefix: String,
+    /// When it was connected.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub connected_at: Option<OffsetDateTime>,
     /// The region it is in, once S3 told.
     pub region: Option<String>,
     /// `unversioned`, `enabled` or `suspended`, once S3 told.
@@ -44,11 +52,23 @@ pub struct BucketStatus {
     pub run: RunStatus,
 }
 
-/// The latest run of a bucket; all none when there was none yet.
-#[derive(Debug, Serialize, FromRow)]
+/// The latest run in a bucket, over all of what is connected or a part of it; all none when there was none yet.
+#[derive(Debug, Default, Serialize, FromRow)]
 pub struct RunStatus {
     /// Its id.
     pub run_id: Option<i64>,
+    /// What it was over: the connected prefix, or a longer one.
+    #[sqlx(rename = "run_prefix")]
+    pub prefix: Option<String>,
+    /// `listing` or `inventory`.
+    pub source: Option<String>,
+    /// The manifest of the inventory report, if it read one.
+    pub report: Option<String>,
+    /// When S3 began to make that report.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub report_from: Option<OffsetDateTime>,
+    /// Why it began.
+    pub reason: Option<String>,
     /// `running`, `complete`, `stopped` or `failed`.
     pub status: Option<String>,
     /// When it began.
@@ -57,18 +77,27 @@ pub struct RunStatus {
     /// When it ended.
     #[serde(with = "time::serde::rfc3339::option")]
     pub finished_at: Option<OffsetDateTime>,
-    /// Keys it listed.
+    /// Keys it listed; while it is running, so far.
     pub keys_listed: Option<i64>,
     /// Differences it found.
     pub drift: Option<i64>,
+    /// Of these, what the bucket had and the catalog had not.
+    pub missing: Option<i64>,
+    /// What the catalog had with other content.
+    pub stale: Option<i64>,
+    /// What the catalog had and the bucket had not.
+    pub ghost: Option<i64>,
+    /// The right versions, and the wrong latest.
+    pub latest: Option<i64>,
     /// What stopped it.
     pub error: Option<String>,
-    /// How many removals were too many, if it was the guard that stopped it.
+    /// How many removals were too many, if it was the guard that stopped it: at least, as it stops before
+    /// all is listed.
     pub withheld: Option<i64>,
 }
 
 /// Something that is wrong.
-#[derive(Debug, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
 pub struct ProblemStatus {
     /// What it is wrong with.
     pub subject: String,
@@ -146,10 +175,17 @@ impl Catalog {
              ) as rechecks, run.*
              from catalog.buckets
              left join lateral (
-                 select run_id, status, started_at, finished_at, keys_listed,
-                        missing + stale + ghost + latest as drift, error, withheld
+                 select run_id, prefix as run_prefix, source, report,
+                        case when source = 'inventory' then window_from end as report_from, reason, status,
+                        started_at, finished_at, missing, stale, ghost, latest,
+                        missing + stale + ghost + latest as drift, error, withheld,
+                        case when status = 'running' then (
+                            select coalesce(sum(ranges.keys_listed), 0)::bigint
+                            from catalog.ranges where ranges.run_id = reconciliations.run_id
+                        ) else keys_listed end as keys_listed
                  from catalog.reconciliations
-                 where reconciliations.bucket = buckets.bucket and reconciliations.prefix = buckets.prefix
+                 where reconciliations.bucket = buckets.bucket
+                   and starts_with(reconciliations.prefix, buckets.prefix)
                  order by run_id desc limit 1
              ) as run on true
              order by bucket, prefix",
@@ -164,6 +200,8 @@ impl Catalog {
             sqlx::query_scalar("select count(*) from catalog.quarantine where replayed_at is null")
                 .fetch_one(&self.pool)
                 .await?;
-        Ok(Status { buckets, problems, quarantined })
+        let as_of = sqlx::query_scalar("select clock_timestamp()").fetch_one(&self.pool).await?;
+        let daemons = self.daemons().await?;
+        Ok(Status { as_of, daemons, buckets, problems, quarantined })
     }
 }

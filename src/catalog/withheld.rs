@@ -79,7 +79,7 @@ impl Catalog {
         is_listed: bool,
         now: OffsetDateTime,
     ) -> Result<(), sqlx::Error> {
-        let excess = self.excess(connection, run, percent).await?;
+        let excess = self.excess(connection, run, percent, is_listed).await?;
         if excess.is_none() && !is_listed {
             return Ok(());
         }
@@ -117,12 +117,14 @@ impl Catalog {
         .await
     }
 
-    /// How many versions too many a run would remove, and which, in words.
+    /// How many versions too many a run would remove, and which, in words. Until all is listed there may
+    /// be more.
     async fn excess(
         &self,
         connection: &Connection,
         run: &Run,
         percent: u8,
+        is_listed: bool,
     ) -> Result<Option<(i64, String)>, sqlx::Error> {
         let removals: i64 = sqlx::query_scalar(
             "select coalesce(sum(withheld), 0)::bigint from catalog.ranges where run_id = $1",
@@ -138,8 +140,9 @@ impl Catalog {
                 .bind(run.run_id)
                 .fetch_one(&self.pool)
                 .await?;
+        let at_least = if is_listed { "" } else { "at least " };
         let why = format!(
-            "{removals} of the {rows} versions in the catalog are not in the listing, the first of key {:?}, the \
+            "{at_least}{removals} of the {rows} versions in the catalog are not in the listing, the first of key {:?}, the \
              last of key {:?}; that is more than the {percent} % of reconcile.max_removals, so nothing was removed",
             first.unwrap_or_default(),
             last.unwrap_or_default(),

@@ -8,10 +8,10 @@ use anyhow::Context;
 
 use super::print;
 use crate::cli::{Exit, Format};
-use crate::notification::{bodies, decode as read, print as written};
+use crate::notification::{Body, bodies, decode as read, print as written};
 
-/// Prints what the bodies in `files`, or on standard input, say. That one says nothing is an
-/// answer, too.
+/// Prints what the bodies in `files`, or on standard input, say. It failed if one of them is nothing
+/// that a queue of ours should hold: the daemon would set it aside.
 pub(super) fn decode(files: &[PathBuf], format: Format) -> anyhow::Result<Exit> {
     let mut texts = Vec::new();
     for file in files {
@@ -23,15 +23,17 @@ pub(super) fn decode(files: &[PathBuf], format: Format) -> anyhow::Result<Exit> 
         std::io::stdin().read_to_end(&mut bytes).context("read standard input")?;
         texts.push(bytes);
     }
+    let mut is_read = true;
     for text in texts {
         let text = String::from_utf8_lossy(&text);
         for body in bodies(&text) {
             let body = read(&body);
+            is_read &= !matches!(body, Body::Undecodable(_));
             print(&match format {
                 Format::Json => written::json(&body),
                 Format::Text => written::text(&body),
             })?;
         }
     }
-    Ok(Exit::Done)
+    Ok(if is_read { Exit::Done } else { Exit::Failed })
 }

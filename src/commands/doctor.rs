@@ -14,6 +14,7 @@ use crate::setup::doctor::{Depth, examine};
 use crate::setup::probe::{Change, probe};
 use crate::setup::{Finding, Verdict, Wish, examine_database};
 use crate::wiring::{self, Clients};
+use crate::words::counted;
 
 pub(super) async fn doctor(
     config: &Config,
@@ -82,7 +83,8 @@ impl Report {
         let count = |verdict| self.findings.iter().filter(|finding| finding.verdict == verdict).count();
         let [failures, warnings, unknown] = [Verdict::Failure, Verdict::Warning, Verdict::Unknown].map(count);
         if self.format == Format::Text {
-            print(&format!("{failures} failures, {warnings} warnings, {unknown} that could not be told"))?;
+            let (failures, warnings) = (counted(failures, "failure"), counted(warnings, "warning"));
+            print(&format!("{failures}, {warnings}, {unknown} that could not be told"))?;
         }
         Ok(if failures > 0 { Exit::Failed } else { Exit::Done })
     }

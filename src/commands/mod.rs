@@ -49,7 +49,7 @@ pub async fn run(cli: Cli, clock: Clock) -> anyhow::Result<Exit> {
         Command::Replay(options) => replay::replay(&load(file)?, &options, cli.format, clock).await,
         Command::Policy(options) => policy::policy(&load(file)?, &options, cli.format),
         Command::Health(options) => health::health(&load(file)?, &options, cli.format).await,
-        Command::Status => status::status(&load(file)?, cli.format).await,
+        Command::Status(options) => status::status(&load(file)?, &options, cli.format).await,
         Command::Migrate => migrate(&load(file)?, cli.format).await,
     }
 }

@@ -77,6 +77,10 @@ async fn one(
         .collect();
     Ok(match (drift.is_empty(), repaired.doubts) {
         (_, 1..) => "undecided yet: a daemon will look again".to_owned(),
+        (true, 0) if connection.ignore.has(key) => "left out: `ignore` in its section says so".to_owned(),
+        (true, 0) if !catalog.knows(connection, key).await? => {
+            "unknown: neither the catalog nor the bucket has it".to_owned()
+        }
         (true, 0) => "the catalog was right".to_owned(),
         (false, 0) => format!("repaired: {}", drift.join(", ")),
     })

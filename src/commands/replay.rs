@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::print;
-use super::table::printable;
+use super::table::{moment, printable};
 use crate::catalog::{Aside, Connection};
 use crate::cli::{Exit, Format, Replay};
 use crate::clock::Clock;
@@ -52,8 +54,9 @@ pub(super) async fn replay(
         for id in &options.id {
             let item = catalog.quarantined(*id).await.context(READ)?;
             let item = item.with_context(|| format!("nothing is in quarantine as {id}"))?;
-            if item.replayed_at.is_none() {
-                count(replay(item).await?);
+            match item.replayed_at {
+                None => count(replay(item).await?),
+                Some(at) => print(&already(&item, at, format))?,
             }
         }
     }
@@ -61,6 +64,19 @@ pub(super) async fn replay(
         print(&format!("{through} put through, {stay} stay in quarantine"))?;
     }
     Ok(if stay == 0 { Exit::Done } else { Exit::Failed })
+}
+
+/// What is told of one that there was nothing to do about.
+fn already(item: &Aside, at: OffsetDateTime, format: Format) -> String {
+    let Aside { quarantine_id, message_id, record, queue, .. } = item;
+    match format {
+        Format::Json => json!({
+            "quarantine_id": quarantine_id, "queue": queue, "message_id": message_id, "record": record,
+            "replayed": true, "replayed_at": at.format(&Rfc3339).ok(),
+        })
+        .to_string(),
+        Format::Text => format!("{quarantine_id}: was put through already, at {}", moment(at)),
+    }
 }
 
 /// What came of one item.

@@ -73,7 +73,8 @@ pub(super) const AWS: Section = table(
     ],
 );
 pub(super) const ADMIN: Section = table("admin", &[preset("listen", "127.0.0.1:9464")]);
-pub(super) const LOG: Section = table("log", &[preset("format", "text"), preset("filter", "info")]);
+pub(super) const LOG: Section =
+    table("log", &[preset("format", "text"), preset("filter", "info,aws_config=warn")]);
 pub(super) const INGEST: Section = table(
     "ingest",
     &[preset("workers", "2"), preset("batch_records", "1000"), preset("bytes_in_hand", "33554432")],

@@ -11,6 +11,7 @@ use ::config::{Value, ValueKind};
 use super::keys::{self, Preset};
 use super::mistake::Mistake;
 use super::source::PREFIX;
+use crate::words::lasting;
 
 /// The whole configuration as it was written, and what is wrong with it so far.
 ///
@@ -27,6 +28,8 @@ pub(super) struct Section<'a> {
     place: String,
     known: &'static keys::Section,
     values: HashMap<String, Value>,
+    /// Whether it is there, and not only the gap before one that is.
+    is_set: bool,
     mistakes: &'a mut Vec<Mistake>,
 }
 
@@ -80,6 +83,7 @@ impl<'a> Section<'a> {
         value: Value,
         mistakes: &'a mut Vec<Mistake>,
     ) -> Self {
+        let is_set = value.kind != ValueKind::Nil;
         let values = match value.kind {
             ValueKind::Table(values) => values,
             // The environment set a later entry, but not this one.
@@ -99,7 +103,7 @@ impl<'a> Section<'a> {
             let message = format!("unknown key; known here: {}", known.key_names());
             mistakes.push(Mistake::new(format!("{place}.{name}"), message));
         }
-        Self { place, known, values, mistakes }
+        Self { place, known, values, is_set, mistakes }
     }
 
     /// Notes a mistake at a key, naming the environment variable if that is where the value is from.
@@ -170,8 +174,7 @@ impl<'a> Section<'a> {
     /// A duration within a range.
     pub(super) fn duration(&mut self, key: &str, range: RangeInclusive<Duration>) -> Duration {
         let Some(text) = self.scalar(key) else { return *range.start() };
-        let (least, most) =
-            (humantime::format_duration(*range.start()), humantime::format_duration(*range.end()));
+        let (least, most) = (lasting(*range.start()), lasting(*range.end()));
         match humantime::parse_duration(&text) {
             Ok(duration) if range.contains(&duration) => return duration,
             Ok(_) => self.mistake(key, format_args!("must be from {least} to {most}, not {text:?}")),
@@ -213,6 +216,7 @@ impl<'a> Section<'a> {
         match self.known.key(key)?.default {
             Preset::Value(text) => Some(text.to_owned()),
             Preset::Unset => None,
+            Preset::Required if !self.is_set => None,
             Preset::Required => {
                 let entry = self.place.replace('[', "__").replace(']', "");
                 let variable = format!("{PREFIX}{entry}__{key}").to_uppercase();

@@ -63,8 +63,8 @@ impl Admin {
 pub struct Log {
     /// For people or for machines; for people without a word.
     pub format: LogFormat,
-    /// Which events, as `tracing-subscriber`'s filter directives: `info,stocktake=debug`; `info`
-    /// without a word.
+    /// Which events, as `tracing-subscriber`'s filter directives: `info,stocktake=debug`. Without a word
+    /// `info`, but of the SDK's credentials only what is wrong: it tells each time that it reads them again.
     pub filter: String,
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::message::Message;
 use super::{Ending, Plant};
 use crate::catalog::Quarantined;
+use crate::chain::chain;
 use crate::metrics;
 
 /// The first pause before Postgres is asked again; it doubles.
@@ -30,7 +31,7 @@ pub(super) async fn set_aside(
         match give_back.run_until_cancelled(plant.catalog.quarantine(&item, (plant.clock)())).await {
             None => return,
             Some(Ok(())) => break,
-            Some(Err(error)) => tracing::warn!(%queue, %error, "quarantine a message"),
+            Some(Err(error)) => tracing::warn!(%queue, error = chain(&error), "quarantine a message"),
         }
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;

@@ -62,9 +62,12 @@ pub struct Settings {
     pub batch_records: usize,
     /// The most bytes of message bodies in hand at once, over all queues.
     pub bytes_in_hand: usize,
-    /// How long a batch that Postgres cannot take is tried again before its messages are given
-    /// back to the queue.
+    /// How long a batch that Postgres refuses is tried again before its messages are given back to
+    /// the queue.
     pub patience: Duration,
+    /// The same while Postgres is away. Its messages are kept from others meanwhile, so none is delivered
+    /// again and again until its queue has enough of it.
+    pub outage: Duration,
 }
 
 /// A claim on its way to the worker of its key.

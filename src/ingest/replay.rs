@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use super::read::{Reading, read};
 use crate::catalog::{Aside, Catalog, Connection, Trouble, trouble};
+use crate::chain::chain;
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +60,7 @@ async fn apply(
                     Ok(verdicts) => {
                         verdicts.first().map_or(Ok("ignored"), |verdict| Ok(verdict.outcome.as_str()))
                     }
-                    Err(error) if trouble(&error) == Trouble::Unfit => Err(error.to_string()),
+                    Err(error) if trouble(&error) == Trouble::Unfit => Err(chain(&error)),
                     Err(error) => return Err(error),
                 }
             }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::aside::set_aside;
 use super::{Ending, Plant, Settings, Work};
 use crate::catalog::{Connection, Event, Trouble, trouble};
+use crate::chain::chain;
 use crate::health::Subject;
 use crate::model::Verdict;
 use crate::{metrics, pulse, watch};
@@ -40,13 +41,13 @@ pub(super) async fn work(
         let mut batches = JoinSet::new();
         for works in by_connection.into_values() {
             if batches.len() == BUCKETS_AT_ONCE {
-                finished(batches.join_next().await);
+                finished(pulse::rest(batches.join_next()).await);
             }
             let plant = plant.clone();
-            batches.spawn(async move { apply(&plant, works, settings.patience).await });
+            batches.spawn(pulse::keep("ingest batch", async move { apply(&plant, works, settings).await }));
         }
         while !batches.is_empty() {
-            finished(batches.join_next().await);
+            finished(pulse::rest(batches.join_next()).await);
         }
     }
     "ingest worker"
@@ -54,7 +55,6 @@ pub(super) async fn work(
 
 /// What a batch died of, the worker dies of.
 fn finished(batch: Option<Result<(), JoinError>>) {
-    pulse::beat();
     if let Some(Err(error)) = batch
         && let Ok(panic) = error.try_into_panic()
     {
@@ -64,12 +64,13 @@ fn finished(batch: Option<Result<(), JoinError>>) {
 
 /// Applies a batch of one connection. One that Postgres does not take is halved until the
 /// record that it does not take stands alone, and that one is set aside.
-async fn apply(plant: &Plant, batch: Vec<Work>, patience: Duration) {
+async fn apply(plant: &Plant, batch: Vec<Work>, settings: Settings) {
     let Ending { stop, give_back } = &plant.ending;
-    let deadline = Instant::now() + patience;
+    let started = Instant::now();
     let mut pause = PAUSE_FIRST;
     let mut batches = vec![batch];
     while let Some(mut batch) = batches.pop() {
+        pulse::beat();
         let Some(connection) = batch.first().map(|work| Arc::clone(&work.claimed.connection)) else {
             continue;
         };
@@ -94,21 +95,23 @@ async fn apply(plant: &Plant, batch: Vec<Work>, patience: Duration) {
             }
             Trouble::Unfit => {
                 for Work { place, message, .. } in batch {
-                    set_aside(plant, &message, place, &error.to_string(), "unfit").await;
+                    pulse::rest(set_aside(plant, &message, place, &chain(&error), "unfit")).await;
                 }
             }
             kind @ (Trouble::Race | Trouble::Away | Trouble::Other) => {
-                tracing::warn!(bucket = connection.bucket, records = batch.len(), %error, "commit a batch");
+                let said = chain(&error);
+                tracing::warn!(
+                    bucket = connection.bucket,
+                    records = batch.len(),
+                    error = said,
+                    "commit a batch"
+                );
                 if kind == Trouble::Away {
                     // The receivers pause at once; the database's watch will tell when it is back.
-                    plant.health.problem(
-                        Subject::Database,
-                        error.to_string(),
-                        watch::REMEDY,
-                        (plant.clock)(),
-                    );
+                    plant.health.problem(Subject::Database, said, watch::REMEDY, (plant.clock)());
                 }
-                let is_over = Instant::now() > deadline || stop.is_cancelled();
+                let patience = if kind == Trouble::Away { settings.outage } else { settings.patience };
+                let is_over = started.elapsed() > patience || stop.is_cancelled();
                 let is_cut = is_over || stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none();
                 pause = (pause * 2).min(PAUSE_MAX);
                 if !is_cut {

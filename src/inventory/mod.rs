@@ -21,7 +21,7 @@ use crate::catalog::{
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::model::{Horizon, Join, Listed, Pair, Stack, Step};
-use crate::reconcile::{Summary, Trouble};
+use crate::reconcile::{ReadReport, Summary, Trouble};
 
 mod broken;
 mod columns;
@@ -110,7 +110,7 @@ pub async fn run<B: Objects>(
     if !is_kept {
         let nominated =
             shutdown.run_until_cancelled(comparison.nominate(&found)).await.ok_or(Trouble::Stopped)?;
-        return Ok(comparison.summary(None, nominated?.len()));
+        return Ok(comparison.summary(None, &found, nominated?.len()));
     }
     let began = found.manifest.report.began;
     let reading = catalog.begin_report(connection, prefix, &found.key, began, settings.reason, clock()).await;
@@ -133,11 +133,11 @@ pub async fn run<B: Objects>(
             let Counts { keys, versions } = counts;
             let nominated = nominated.len();
             tracing::info!(bucket, prefix, run_id, keys, versions, nominated, "read an inventory report");
-            Ok(comparison.summary(Some(run_id), nominated))
+            Ok(comparison.summary(Some(run_id), &found, nominated))
         }
         Err(trouble) => {
             if let Err(error) = comparison.end(&reading, &trouble, clock).await {
-                tracing::warn!(%error, run_id, "note that a report was not read");
+                tracing::warn!(error = chain(&error), run_id, "note that a report was not read");
             }
             Err(trouble)
         }
@@ -284,8 +284,10 @@ impl<B: Objects> Comparison<'_, B> {
         Counts { keys: self.keys.load(Ordering::Relaxed), versions: self.versions.load(Ordering::Relaxed) }
     }
 
-    fn summary(&self, run_id: Option<i64>, nominated: usize) -> Summary {
-        Summary { run_id, counts: self.counts(), doubts: nominated, ..Summary::default() }
+    fn summary(&self, run_id: Option<i64>, found: &Found, nominated: usize) -> Summary {
+        let (manifest, began) = (self.source.url(&found.key), found.manifest.report.began);
+        let report = Some(ReadReport { manifest, began });
+        Summary { run_id, report, counts: self.counts(), doubts: nominated, ..Summary::default() }
     }
 
     fn postgres(&self, action: &'static str) -> impl Fn(sqlx::Error) -> Trouble {

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Bucket;
-use crate::catalog::{Catalog, Cause, Connection, Counts, Ending, Repaired, Run};
+use crate::catalog::{Catalog, Connection, Counts, Ending, Repaired, Run, Trigger};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::metrics;
-use crate::model::{Drift, Span, partition, quantiles};
+use crate::model::{Drift, Span, Timestamp, partition, quantiles};
 
 mod look;
 mod pages;
@@ -38,6 +38,8 @@ const REMOVALS_POLL: Duration = Duration::from_millis(200);
 /// How a run goes about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// Why it may start; none to go on with one that is under way and nothing else.
+    pub trigger: Option<Trigger>,
     /// How many ranges of the run this process has in flight.
     pub concurrency: usize,
     /// How many percent of the catalog's versions it may remove.
@@ -46,10 +48,25 @@ pub struct Settings {
     pub allow_removals: bool,
 }
 
+impl Settings {
+    /// As they are where nobody says anything, for a run that an operator asks for.
+    pub const DEFAULT: Self =
+        Self { trigger: Some(Trigger::Operator), concurrency: 16, max_removals: 20, allow_removals: false };
+}
+
 impl Default for Settings {
     fn default() -> Self {
-        Self { concurrency: 16, max_removals: 20, allow_removals: false }
+        Self::DEFAULT
     }
+}
+
+/// An inventory report that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadReport {
+    /// Where its manifest is, as `s3://…`.
+    pub manifest: String,
+    /// When S3 began to make it.
+    pub began: Timestamp,
 }
 
 /// What a run found.
@@ -57,6 +74,8 @@ impl Default for Settings {
 pub struct Summary {
     /// Its id in `catalog.reconciliations`; a rehearsal has none.
     pub run_id: Option<i64>,
+    /// The inventory report that it read, if it did not list.
+    pub report: Option<ReadReport>,
     /// How much it listed.
     pub counts: Counts,
     /// How much drift of each kind.
@@ -67,10 +86,15 @@ pub struct Summary {
     pub purged: u64,
 }
 
-/// Lists as [`run_because`] does, because an operator asks.
+/// Lists everything of `connection` below `prefix` (its own, or a longer one) and puts the catalog
+/// right. A run over all of the connection makes its window the watermark.
+///
+/// If such a run is under way, here or elsewhere or given up by a process that died, this joins it,
+/// and the summary is of all of it. Without a trigger it does
+/// nothing else. Told to stop, it leaves the run as it is, for the next to go on.
 ///
 /// # Errors
-/// See there.
+/// See [`Trouble`]. If the run is over with it, the ledger says the same.
 pub async fn run<B: Bucket>(
     bucket: &Arc<B>,
     catalog: &Catalog,
@@ -80,34 +104,9 @@ pub async fn run<B: Bucket>(
     clock: Clock,
     shutdown: &CancellationToken,
 ) -> Result<Summary, Trouble> {
-    run_because(Some(Cause::Operator), bucket, catalog, connection, prefix, settings, clock, shutdown).await
-}
-
-/// Lists everything of `connection` below `prefix` (its own, or a longer one) and puts the catalog
-/// right. A run over all of the connection makes its window the watermark.
-///
-/// If such a run is under way, here or elsewhere or given up by a process that died, this joins it,
-/// and the summary is of all of it. Without a cause it does nothing else. Told to stop, it leaves the run as it is, for the next to go on.
-///
-/// # Errors
-/// See [`Trouble`]. If the run is over with it, the ledger says the same.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each is one of the things a run needs, and none belong together"
-)]
-pub async fn run_because<B: Bucket>(
-    cause: Option<Cause>,
-    bucket: &Arc<B>,
-    catalog: &Catalog,
-    connection: &Connection,
-    prefix: &str,
-    settings: &Settings,
-    clock: Clock,
-    shutdown: &CancellationToken,
-) -> Result<Summary, Trouble> {
-    let (max_removals, concurrency) = (settings.max_removals, settings.concurrency);
-    let run = join_or_start(cause, &**bucket, catalog, connection, prefix, concurrency, clock).await?;
-    if settings.allow_removals {
+    let Settings { concurrency, max_removals, allow_removals, .. } = *settings;
+    let run = join_or_start(&**bucket, catalog, connection, prefix, settings, clock).await?;
+    if allow_removals {
         let allowed = catalog.allow_removals(&run).await;
         allowed.map_err(postgres(connection, "allow removals"))?;
     }
@@ -118,7 +117,7 @@ pub async fn run_because<B: Bucket>(
         let (ending, why) = (Ending::Failed, chain(trouble));
         let ended = catalog.end_run(&connection.bucket, &run, ending, &why, None, clock()).await;
         if let Err(error) = ended {
-            tracing::warn!(%error, run_id = run.run_id, "note that a run failed");
+            tracing::warn!(error = chain(&error), run_id = run.run_id, "note that a run failed");
         }
     }
     listed?;
@@ -165,12 +164,11 @@ pub async fn call_off(
 }
 
 async fn join_or_start<B: Bucket>(
-    cause: Option<Cause>,
     bucket: &B,
     catalog: &Catalog,
     connection: &Connection,
     prefix: &str,
-    concurrency: usize,
+    settings: &Settings,
     clock: Clock,
 ) -> Result<Run, Trouble> {
     loop {
@@ -180,8 +178,8 @@ async fn join_or_start<B: Bucket>(
             return Ok(run);
         }
         let needless = || Trouble::Needless(connection.bucket.clone());
-        let cause = cause.ok_or_else(needless)?;
-        if let Cause::Due { last, .. } = cause {
+        let trigger = settings.trigger.ok_or_else(needless)?;
+        if let Trigger::Due { last, .. } = trigger {
             let now =
                 catalog.last_run(connection).await.map_err(postgres(connection, "read the last run"))?;
             if now.map(|now| now.run_id) != last {
@@ -189,12 +187,12 @@ async fn join_or_start<B: Bucket>(
             }
         }
         let (versioning, start) = bucket.versioning().await?;
-        let spans = spans(catalog, connection, prefix, concurrency).await?;
+        let spans = spans(catalog, connection, prefix, settings.concurrency).await?;
         let (ranges, started) = (spans.len(), start.from);
-        let run = catalog.start_run(connection, prefix, cause, &spans, started, clock()).await;
+        let run = catalog.start_run(connection, prefix, trigger, &spans, started, clock()).await;
         // None if somebody else was faster.
         if let Some(run) = run.map_err(postgres(connection, "start a run"))? {
-            let (bucket, run_id, reason) = (&connection.bucket, run.run_id, cause.reason().as_str());
+            let (bucket, run_id, reason) = (&connection.bucket, run.run_id, trigger.reason().as_str());
             tracing::info!(bucket, prefix, run_id, reason, %versioning, ranges, "run starts");
             return Ok(run);
         }
@@ -280,7 +278,7 @@ async fn finish(
             "run complete"
         );
     }
-    Ok(Summary { run_id: Some(run.run_id), counts, drift, doubts, purged })
+    Ok(Summary { run_id: Some(run.run_id), report: None, counts, drift, doubts, purged })
 }
 
 /// Counts what a run put right.

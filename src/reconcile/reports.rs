@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::Trouble;
 use super::schedule::{Keeper, LOOK_EVERY, until_due};
 use crate::bucket::{Bucket, Objects};
-use crate::catalog::{Cause, Effect, LastRun, Reason};
+use crate::catalog::{Effect, LastRun, Reason, Trigger};
 use crate::inventory::{self, Source};
 use crate::pulse;
 
@@ -35,8 +35,8 @@ impl<B: Bucket + Objects> Keeper<B> {
         let read = catalog.last_report(connection, prefix).await.map_err(postgres("read the last report"))?;
         if read.as_ref().is_some_and(|read| read.status == "stopped" && !read.is_outlisted) {
             self.wait_for_backlog(shutdown).await;
-            let cause = Cause::Due { reason: Reason::Doubts, last: Some(listed.run_id) };
-            self.take_turn(prefix, Some(cause), shutdown).await?;
+            let trigger = Trigger::Due { reason: Reason::Doubts, last: Some(listed.run_id) };
+            self.take_turn(prefix, Some(trigger), shutdown).await?;
             return Ok(LOOK_EVERY);
         }
         let started_at =

@@ -9,9 +9,9 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Settings, Trouble, run_because};
+use super::{Settings, Trouble, run};
 use crate::bucket::{Bucket, Objects};
-use crate::catalog::{Catalog, Cause, Connection, LastRun, Reason};
+use crate::catalog::{Catalog, Connection, LastRun, Reason, Trigger};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::health::Health;
@@ -142,8 +142,8 @@ impl<B: Bucket + Objects> Keeper<B> {
         if last.is_some() {
             self.wait_for_backlog(shutdown).await;
         }
-        let cause = Cause::Due { reason, last: last.map(|last| last.run_id) };
-        self.take_turn(&connection.prefix, Some(cause), shutdown).await?;
+        let trigger = Trigger::Due { reason, last: last.map(|last| last.run_id) };
+        self.take_turn(&connection.prefix, Some(trigger), shutdown).await?;
         let last = catalog.last_run(connection).await.map_err(postgres("read the last run"))?;
         Ok(self.rest(last))
     }
@@ -197,14 +197,15 @@ impl<B: Bucket + Objects> Keeper<B> {
     pub(super) async fn take_turn(
         &self,
         prefix: &str,
-        cause: Option<Cause>,
+        trigger: Option<Trigger>,
         shutdown: &CancellationToken,
     ) -> Result<(), Trouble> {
         let Self { bucket, catalog, connection, settings, clock, .. } = self;
         let turn = self.turns.acquire();
         let _turn = pulse::rest(shutdown.run_until_cancelled(turn)).await.ok_or(Trouble::Stopped)?;
+        let settings = Settings { trigger, ..*settings };
         // Those at work on its ranges have pulses of their own; and to remove what is gone may take any time.
-        let run = run_because(cause, bucket, catalog, connection, prefix, settings, *clock, shutdown);
+        let run = run(bucket, catalog, connection, prefix, &settings, *clock, shutdown);
         pulse::rest(Box::pin(run)).await.map(drop)
     }
 

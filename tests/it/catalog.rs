@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, PgPool};
 use stocktake::catalog::{Catalog, MIGRATOR, Quarantined, Sighting};
 use stocktake::model::{Doubt, Drift, Fact, Outcome, Sequencer, Span, State, VersionId};
 
@@ -47,6 +48,18 @@ async fn a_slot_comes_back_as_it_was_written(pool: PgPool) {
     assert_eq!(slot.observed, Some(window(30, 31)));
     assert_eq!((slot.last_modified, slot.is_exact), (Some(at(30)), true));
     assert_eq!(slot.storage_class.as_deref(), Some("STANDARD"));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn commits_wait_for_the_disk_whatever_the_database_says(pool: PgPool) {
+    let name: String = sqlx::query_scalar("select current_database()").fetch_one(&pool).await.unwrap();
+    for (of_database, ours) in [("off", "on"), ("remote_apply", "remote_apply")] {
+        let statement = format!("alter database {name:?} set synchronous_commit = {of_database}");
+        sqlx::query(AssertSqlSafe(statement)).execute(&pool).await.unwrap();
+        let options = PgConnectOptions::clone(&pool.connect_options());
+        let catalog = Catalog::new(options, 1, Duration::from_secs(10));
+        assert_eq!(catalog.inspect().await.unwrap().synchronous_commit, ours);
+    }
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

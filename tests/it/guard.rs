@@ -15,7 +15,7 @@ use crate::support::{
     NOW, Played, Store, at, connected, daily, eventually, listed, put, rows, runs, versions,
 };
 
-const GUARDED: Settings = Settings { concurrency: 2, max_removals: 20, allow_removals: false };
+const GUARDED: Settings = Settings { concurrency: 2, ..Settings::DEFAULT };
 const LIFTED: Settings = Settings { allow_removals: true, ..GUARDED };
 const COUNT: usize = 6_000;
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{NOW, Store, connected, listed};
 
-const SETTINGS: Settings = Settings { concurrency: 1, max_removals: 20, allow_removals: false };
+const SETTINGS: Settings = Settings { concurrency: 1, ..Settings::DEFAULT };
 
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_is_ignored_from_now_on_goes_with_the_next_run(pool: PgPool) {

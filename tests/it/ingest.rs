@@ -47,8 +47,13 @@ fn start_with(
         clock: || NOW,
         ending: Ending::default(),
     };
-    let settings =
-        Settings { workers: 1, batch_records: 100, bytes_in_hand: 1 << 20, patience: Duration::from_secs(5) };
+    let settings = Settings {
+        workers: 1,
+        batch_records: 100,
+        bytes_in_hand: 1 << 20,
+        patience: Duration::from_millis(500),
+        outage: Duration::from_secs(3_600),
+    };
     let mut tasks = JoinSet::new();
     let queue = Arc::clone(line);
     let source = Source { name: QUEUE.to_owned(), queue, receivers, visibility };
@@ -242,6 +247,36 @@ async fn what_is_held_up_is_kept_from_others(pool: PgPool) {
     lock.rollback().await.unwrap();
     ingest.until_in_hand(0).await;
     assert_eq!(line.deliveries(), 4, "each was delivered once");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn an_outage_of_the_database_costs_no_message_a_delivery(pool: PgPool) {
+    let line = Arc::new(Line::default());
+    let (catalog, connection) = connected(pool.clone()).await;
+    let tell = async |statement: &'static str| drop(sqlx::raw_sql(statement).execute(&pool).await.unwrap());
+    tell(
+        "create function fill() returns trigger language plpgsql as $$
+         begin raise exception 'No space left on device' using errcode = 'disk_full'; end $$;
+         create trigger fill before insert on catalog.slots for each row execute function fill()",
+    )
+    .await;
+    for body in history() {
+        line.send(body);
+    }
+    let ingest = start_with(catalog, connection, &line, 2, Duration::from_secs(1));
+    eventually("more extensions than the visibility and the patience together", async || {
+        // Whatever else is written may well be taken; so receivers do not pause.
+        ingest.health.ok(Subject::Database);
+        (line.extended() >= 10).then_some(())
+    })
+    .await;
+    assert_eq!((line.depth(), line.deliveries()), ((0, 4), 4), "all is kept, and from others");
+    line.send(body(&[put("d", "v7", 7)]));
+    ingest.until_in_hand(5).await;
+    tell("drop trigger fill on catalog.slots").await;
+    ingest.until_in_hand(0).await;
+    assert_eq!(line.deliveries(), 5, "each was delivered once");
+    assert_eq!(versions(&pool, "d").await, ["v7 e latest"]);
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

@@ -53,8 +53,9 @@ async fn a_receive_that_never_ends_is_a_loop_that_is_stuck() {
         clock: clock::now,
         ending: Ending::default(),
     };
+    let patience = Duration::from_secs(20);
     let settings =
-        Settings { workers: 1, batch_records: 10, bytes_in_hand: 1 << 20, patience: Duration::from_secs(20) };
+        Settings { workers: 1, batch_records: 10, bytes_in_hand: 1 << 20, patience, outage: patience };
     let name = "https://sqs.example.com/1/silent";
     let queue = Source {
         name: name.to_owned(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sqlx::PgPool;
-use stocktake::catalog::{Catalog, Cause, Connection, MIGRATOR, Sighting};
+use stocktake::catalog::{Catalog, Connection, MIGRATOR, Sighting, Trigger};
 use stocktake::model::{Listed, partition};
 use stocktake::reconcile::{Settings, run};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 const MANY: Settings = Settings { concurrency: 4, ..IN_TURN };
-const IN_TURN: Settings = Settings { concurrency: 1, max_removals: 20, allow_removals: false };
+const IN_TURN: Settings = Settings { concurrency: 1, ..Settings::DEFAULT };
 
 /// One version of each key, but for each seventh, which has more than a page of them.
 fn objects(keys: &[String]) -> Vec<(&str, Listed)> {
@@ -82,7 +82,7 @@ async fn two_daemons_share_a_run(pool: PgPool) {
     // Begun before, and in parts, so that both find one.
     let spans = partition(vec!["k0100".to_owned(), "k0200".to_owned()]);
     let begun =
-        catalog.start_run(&connection, "", Cause::Operator, &spans, at(0), NOW).await.unwrap().unwrap();
+        catalog.start_run(&connection, "", Trigger::Operator, &spans, at(0), NOW).await.unwrap().unwrap();
     let other = Catalog::on(pool.clone());
     let (one, two) = tokio::join!(
         run(&stores[0], &catalog, &connection, "", &IN_TURN, || NOW, &shutdown),
@@ -172,7 +172,7 @@ async fn no_bound_cuts_a_key(pool: PgPool) {
         }
         let bounds = ["b", "c", "d", "zz"].map(str::to_owned).to_vec();
         let begun = catalog
-            .start_run(&connection, "", Cause::Operator, &partition(bounds), at(clock), NOW)
+            .start_run(&connection, "", Trigger::Operator, &partition(bounds), at(clock), NOW)
             .await
             .unwrap();
         let store = Arc::new(Store::new(page, clock, &entries));

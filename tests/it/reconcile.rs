@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 /// One range at a time: what a store does in what order is not left to chance.
-const IN_TURN: Settings = Settings { concurrency: 1, max_removals: 20, allow_removals: false };
+const IN_TURN: Settings = Settings { concurrency: 1, ..Settings::DEFAULT };
 
 async fn reconcile(
     store: &Arc<Store>,

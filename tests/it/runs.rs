@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::PgPool;
-use stocktake::catalog::{Cause, MIGRATOR, Sighting};
+use stocktake::catalog::{MIGRATOR, Sighting, Trigger};
 use stocktake::model::{Claim, Doubt, Fact, Outcome, Span, Stack};
 use stocktake::reconcile::call_off;
 
@@ -20,7 +20,7 @@ async fn a_run_moves_the_watermark_and_purges_what_it_accounts_for(pool: PgPool)
 
     let run = started(&catalog, &connection, at(100)).await;
     let another =
-        catalog.start_run(&connection, "", Cause::Operator, &[Span::all()], at(101), NOW).await.unwrap();
+        catalog.start_run(&connection, "", Trigger::Operator, &[Span::all()], at(101), NOW).await.unwrap();
     assert_eq!((another, catalog.open_run(&connection, "").await.unwrap()), (None, Some(run.clone())));
     assert_eq!(catalog.horizon(&connection).await.unwrap().run_started, Some(at(100)));
     let late = put("v9", "e9", "09", 10);

@@ -6,12 +6,12 @@ use std::time::Duration;
 use sqlx::PgPool;
 use stocktake::bucket::Versioning;
 use stocktake::bucket::rules::{Destination, NEEDED, Rule, Rules};
-use stocktake::catalog::{Catalog, Cause, Connection, Look, MIGRATOR, Reason};
+use stocktake::catalog::{Catalog, Connection, Look, MIGRATOR, Reason, Trigger};
 use stocktake::clock::Clock;
 use stocktake::health::Health;
 use stocktake::ingest::Backlog;
 use stocktake::model::Span;
-use stocktake::reconcile::{Keeper, Schedule, Settings, Trouble, run, run_because};
+use stocktake::reconcile::{Keeper, Schedule, Settings, Trouble, run};
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -184,12 +184,12 @@ async fn of_two_daemons_that_find_a_run_due_one_starts_it(pool: PgPool) {
     let watched = Watched::on(pool).await;
     let Watched { store, catalog, connection, .. } = &watched;
     let shutdown = CancellationToken::new();
-    let due = Cause::Due { reason: Reason::New, last: None };
-    let go = |cause| {
-        let settings = Settings::default();
+    let due = Trigger::Due { reason: Reason::New, last: None };
+    let go = |trigger| {
+        let settings = Settings { trigger, ..Settings::default() };
         async move {
             let shutdown = CancellationToken::new();
-            run_because(cause, store, catalog, connection, "", &settings, || NOW, &shutdown).await
+            run(store, catalog, connection, "", &settings, || NOW, &shutdown).await
         }
     };
     // Whoever is the later of the two finds the other's run under way, and joins it, or over.
@@ -206,7 +206,7 @@ async fn of_two_daemons_that_find_a_run_due_one_starts_it(pool: PgPool) {
     assert_eq!((stale, store.requests()), (None, requests), "nor does the catalog let it");
 
     let last = catalog.last_run(connection).await.unwrap().map(|last| last.run_id);
-    go(Some(Cause::Due { reason: Reason::Schedule, last })).await.unwrap();
+    go(Some(Trigger::Due { reason: Reason::Schedule, last })).await.unwrap();
     run(store, catalog, connection, "", &Settings::default(), || NOW, &shutdown).await.unwrap();
     assert_eq!(watched.reasons().await, ["new", "schedule", "operator"]);
 }

@@ -138,6 +138,12 @@ async fn a_database_that_is_full_or_read_only_is_waited_for() {
                      where application_name = 'stocktake' and datname = current_database()";
     tell(format!("alter database {name} set default_transaction_read_only = on; {reconnect}")).await;
     daemon.until_readyz(503, "read-only transaction").await;
+    // Longer than from one look at the database to the next: reading it is not enough to be ready.
+    for _ in 0..60 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let (code, body) = daemon.get("/readyz").await.unwrap();
+        assert_eq!(code, 503, "{body}");
+    }
     tell(format!(
         "set transaction read write; alter database {name} reset default_transaction_read_only; {reconnect}"
     ))

@@ -65,6 +65,17 @@ async fn what_no_event_told_is_found_by_the_report_in_its_destination_bucket() {
     .await;
     stage.must_be_exact(&[&bucket]).await;
     daemon.stop().await;
+    let (status, text) = stage.status(&config).await;
+    let run = &status["buckets"][0]["run"];
+    assert_eq!(
+        (&run["source"], run["report"].as_str()),
+        (&"inventory".into(), Some(&*format!("{folder}manifest.json")))
+    );
+    assert!(text.contains("read the inventory report") && text.contains(&folder), "{text}");
+    let words = ["reconcile", "--dry-run", "--source", "inventory"];
+    let told = stage.run(&config, &words).await;
+    let manifest = format!("s3://{reports}/{folder}manifest.json");
+    assert!(told.stdout.contains("inventory of 20") && told.stdout.contains(&manifest), "{told:?}");
     let found = "select count(*) from catalog.changes where cause = 'inventory' and key in ('gone', 'lost')";
     assert_eq!(stage.count(found).await, 2);
     assert_eq!(stage.count("select count(*) from catalog.reconciliations where source = 'listing'").await, 1);

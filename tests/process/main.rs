@@ -17,6 +17,7 @@ mod reconcile;
 mod runs;
 mod setup;
 mod starts;
+mod status;
 mod supervised;
 mod support;
 mod trouble;

@@ -219,7 +219,7 @@ async fn a_listing_that_suddenly_returns_nothing_removes_nothing() {
     // Without a daemon, too, status tells the operator; with one, it is a problem of the bucket.
     let (status, text) = stage.status(&config).await;
     assert_eq!(status["buckets"][0]["run"]["withheld"], 1_001);
-    assert!(text.contains("stopped, ") && text.contains(expected[0]) && text.contains(&lifts), "{text}");
+    assert!(text.contains("stopped at ") && text.contains(expected[0]) && text.contains(&lifts), "{text}");
     let daemon = stage.serve(&config).await;
     let (message, remedy) = stage.problem(&config, &format!("bucket {bucket}/")).await;
     assert!(message.contains(expected[0]) && remedy.contains(&lifts), "{message}; {remedy}");

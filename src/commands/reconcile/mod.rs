@@ -7,9 +7,8 @@ use anyhow::{Context, anyhow, ensure};
 use tokio_util::sync::CancellationToken;
 
 use super::{Usage, print, until_signalled};
-use crate::bucket::Bucket;
-use crate::bucket::s3;
-use crate::catalog::{Catalog, Connection, Effect, Reason};
+use crate::bucket::{Bucket, s3};
+use crate::catalog::{Catalog, Connection, Effect, Look, Reason};
 use crate::cli::{Exit, Format, Reconcile};
 use crate::clock::Clock;
 use crate::config::{self, Config, Source};
@@ -53,6 +52,7 @@ pub(super) async fn reconcile(
         concurrency: config.reconcile.concurrency,
         max_removals: config.reconcile.max_removals,
         allow_removals: options.allow_removals,
+        ..Settings::default()
     };
     let mut clients = Clients::default();
     let mut done = Vec::new();
@@ -141,11 +141,18 @@ impl Listing<'_> {
         let Self { bucket, catalog, connection, prefix, clock, .. } = self;
         let name = &connection.bucket;
         // A name that S3 has never heard of is not to leave anything behind.
-        bucket.versioning().await.map_err(Trouble::from).map_err(|trouble| self.describe(trouble))?;
+        let (versioning, _) =
+            bucket.versioning().await.map_err(Trouble::from).map_err(|trouble| self.describe(trouble))?;
         let room = catalog.connect(connection, clock()).await;
         room.with_context(|| {
             format!("make room for bucket {name:?}; if there is no schema yet, `stocktake migrate` makes it")
         })?;
+        // As a daemon would. Where it may not be known, the run does without.
+        if let Ok(region) = bucket.region().await {
+            let look = Look { region, versioning, notifications: None, settles_at: None };
+            let noted = catalog.describe(connection, &look, clock()).await;
+            noted.with_context(|| format!("describe bucket {name:?}"))?;
+        }
         let run = match self.report().await? {
             Some(report) => self.read(report, Effect::Keep, shutdown).await,
             None => {

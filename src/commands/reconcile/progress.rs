@@ -12,6 +12,7 @@ use crate::catalog::{Catalog, Connection, Counts, Standing};
 use crate::commands::table::printable;
 use crate::reconcile::Rehearsal;
 use crate::screen::BARS;
+use crate::words::{counted, grouped, lasting};
 
 /// How often a bar is drawn anew.
 const DRAW_EVERY: Duration = Duration::from_millis(500);
@@ -55,7 +56,11 @@ impl Progress<'_> {
             // Who watches is no trouble: if Postgres is away, the run itself will say so.
             let Ok(Some(seen)) = self.look(&watched).await else { continue };
             if let (Seen::Doubts(left), Some(bar)) = (&seen, &bar) {
-                bar.draw(None, 0, &format!("all is listed, {} in doubt are asked about", keys(*left)));
+                bar.draw(
+                    None,
+                    0,
+                    &format!("all is listed, {} in doubt are asked about", counted(*left, "key")),
+                );
                 continue;
             }
             let standing = match seen {
@@ -64,7 +69,7 @@ impl Progress<'_> {
                     tracing::info!(
                         "{}: all is listed, {} in doubt are asked about",
                         self.place(),
-                        keys(left)
+                        counted(left, "key")
                     );
                     continue;
                 }
@@ -194,11 +199,7 @@ impl fmt::Display for Line {
             // Nobody wants to know more than that of an estimate.
             let seconds =
                 if seconds.as_secs() > 600 { seconds.as_secs() / 60 * 60 } else { seconds.as_secs() };
-            write!(
-                formatter,
-                ", about {} left",
-                humantime::format_duration(Duration::from_secs(seconds.max(1)))
-            )?;
+            write!(formatter, ", about {} left", lasting(Duration::from_secs(seconds.max(1))))?;
         }
         write!(formatter, ", drift {}", grouped(*drift))?;
         if *withheld > 0 {
@@ -209,23 +210,6 @@ impl fmt::Display for Line {
         }
         Ok(())
     }
-}
-
-fn keys(count: usize) -> String {
-    if count == 1 { "1 key".to_owned() } else { format!("{count} keys") }
-}
-
-/// 1234567 as `1,234,567`.
-fn grouped(number: i64) -> String {
-    let digits = number.unsigned_abs().to_string();
-    let mut text = if number < 0 { "-".to_owned() } else { String::new() };
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -264,12 +248,5 @@ mod tests {
         assert!(hours.contains("about 2h 46m left"), "{hours}");
         let stalled = Standing { counts: Counts { keys: 1_000, versions: 2_000 }, ..standing };
         assert!(line(Some(1_000_000), stalled).await.contains("versions, 0 keys/s, drift"));
-    }
-
-    #[test]
-    fn long_numbers_are_grouped() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (-1_234_567, "-1,234,567")] {
-            assert_eq!(grouped(number), text);
-        }
     }
 }

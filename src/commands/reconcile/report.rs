@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::{Done, Outcome};
 use crate::catalog::{Counts, Difference};
 use crate::chain::chain;
-use crate::commands::table::{printable, table};
+use crate::commands::table::{moment, printable, table};
 use crate::model::Drift;
-use crate::reconcile::Found;
+use crate::reconcile::{Found, ReadReport};
 
 /// The kinds of drift, in the order they are told.
 const KINDS: [Drift; 4] = [Drift::Missing, Drift::Stale, Drift::Ghost, Drift::Latest];
@@ -21,6 +23,10 @@ pub(super) fn as_json(done: &[Done], is_rehearsal: bool) -> String {
             Err(error) => line["error"] = chain(error.as_ref()).into(),
             Ok(outcome) => {
                 line["run_id"] = outcome.run_id().into();
+                let report = outcome.report();
+                line["source"] = if report.is_some() { "inventory" } else { "listing" }.into();
+                line["report"] = report.map(|report| report.manifest.as_str()).into();
+                line["report_from"] = report.and_then(|report| date(report).format(&Rfc3339).ok()).into();
                 let (counts, drift, doubts) = outcome.figures();
                 line["keys_listed"] = counts.keys.into();
                 line["versions_listed"] = counts.versions.into();
@@ -62,7 +68,8 @@ pub(super) fn as_text(done: &[Done], is_rehearsal: bool) -> String {
             text.extend(changes(&done.bucket, found));
         }
     }
-    let head = ["bucket", "prefix", "keys", "versions", "missing", "stale", "ghost", "latest", "doubts"];
+    let head =
+        ["bucket", "prefix", "source", "keys", "versions", "missing", "stale", "ghost", "latest", "doubts"];
     let rows: Vec<Vec<String>> = done.iter().filter_map(row).collect();
     if !rows.is_empty() {
         text.push(table(&head, rows));
@@ -75,7 +82,9 @@ pub(super) fn as_text(done: &[Done], is_rehearsal: bool) -> String {
                  which is more than reconcile.max_removals; --allow-removals removes them all the same",
                 done.bucket, found.removals
             )),
-            Ok(_) => {}
+            Ok(outcome) => text.extend(outcome.report().map(|report| {
+                printable(&format!("{} was compared with the report {}", done.bucket, report.manifest))
+            })),
         }
     }
     let is_drifted = |done: &Done| done.result.as_ref().is_ok_and(|outcome| !outcome.figures().1.is_empty());
@@ -89,19 +98,29 @@ pub(super) fn as_text(done: &[Done], is_rehearsal: bool) -> String {
 
 fn row(done: &Done) -> Option<Vec<String>> {
     let (counts, drift, doubts) = done.result.as_ref().ok()?.figures();
-    let mut row = vec![done.bucket.clone(), done.prefix.clone()];
+    let source = match done.result.as_ref().ok()?.report() {
+        Some(report) => format!("inventory of {}", moment(date(report))),
+        None => "listing".to_owned(),
+    };
+    let mut row = vec![done.bucket.clone(), done.prefix.clone(), source];
     row.extend([counts.keys.to_string(), counts.versions.to_string()]);
     row.extend(KINDS.map(|kind| drift.get(&kind).copied().unwrap_or_default().to_string()));
     row.push(doubts.to_string());
     Some(row)
 }
 
+/// When S3 began to make a report.
+fn date(report: &ReadReport) -> OffsetDateTime {
+    OffsetDateTime::from(report.began)
+}
+
 /// What a rehearsal would change, key by key; nothing where that is nothing.
 fn changes(bucket: &str, found: &Found) -> Vec<String> {
-    let head = ["would change", "version", "kind", "the catalog says", "the bucket has"];
+    let head = ["bucket", "key", "version", "would be", "the catalog says", "the bucket has"];
     let row = |change: &Difference| {
         let (version, kind) = (change.version.as_str().to_owned(), change.kind.as_str().to_owned());
-        [format!("{bucket}/{}", change.key), version, kind, state(&change.before), state(&change.after)]
+        let (before, after) = (state(&change.before), state(&change.after));
+        [bucket.to_owned(), change.key.clone(), version, kind, before, after]
     };
     let rows: Vec<_> = found.changes().map(row).collect();
     let mut text = Vec::new();
@@ -139,6 +158,13 @@ impl Outcome {
     fn run_id(&self) -> Option<i64> {
         match self {
             Self::Run(summary) => summary.run_id,
+            Self::Rehearsal(..) => None,
+        }
+    }
+
+    fn report(&self) -> Option<&ReadReport> {
+        match self {
+            Self::Run(summary) => summary.report.as_ref(),
             Self::Rehearsal(..) => None,
         }
     }

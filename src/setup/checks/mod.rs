@@ -20,6 +20,7 @@ pub(super) use queue::{dead_letters, policy, queue, sample};
 use std::time::Duration;
 
 use crate::bucket::details::Enrich;
+use crate::words::lasting;
 
 /// What the configuration wants of one part of a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,5 +41,5 @@ pub struct Wish {
 
 /// A duration as people say it.
 fn words(duration: Duration) -> String {
-    humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string()
+    lasting(Duration::from_secs(duration.as_secs()))
 }

@@ -223,7 +223,7 @@ async fn a_queue_that_is_wrong_is_named() {
         world.queue.policy = Some(lets("s3.amazonaws.com", &json!("sqs:SendMessage"), QUEUE, "*"));
     })
     .await;
-    broken(Warning, "retention", &["4days", "1209600"], |world| {
+    broken(Warning, "retention", &["4 days", "1209600"], |world| {
         world.queue.retention = std::time::Duration::from_secs(4 * 86_400);
     })
     .await;
@@ -237,7 +237,7 @@ async fn a_queue_that_is_wrong_is_named() {
     .await;
     broken(Warning, "depth", &["100000"], |world| world.queue.in_hand = 100_000).await;
     broken(Failure, "depth", &["120000"], |world| world.queue.in_hand = 120_000).await;
-    broken(Warning, "dead-letter retention", &["4days"], |world| {
+    broken(Warning, "dead-letter retention", &["4 days"], |world| {
         world.dead.as_mut().unwrap().retention = std::time::Duration::from_secs(4 * 86_400);
     })
     .await;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use stocktake::catalog::{Catalog, Cause, Connection, Counts, Ending, Progress, Run, Sighting, Terms};
+use stocktake::catalog::{Catalog, Connection, Counts, Ending, Progress, Run, Sighting, Terms, Trigger};
 use stocktake::fault::{Fault, Kind};
 use stocktake::ignore::Ignore;
 use stocktake::model::{Claim, Content, Fact, Listed, Sequencer, Span, State, Timestamp, VersionId, Window};
@@ -78,7 +78,7 @@ pub(crate) async fn connected(pool: PgPool) -> (Catalog, Connection) {
 
 /// A run over everything, in one range.
 pub(crate) async fn started(catalog: &Catalog, connection: &Connection, start: Timestamp) -> Run {
-    catalog.start_run(connection, "", Cause::Operator, &[Span::all()], start, NOW).await.unwrap().unwrap()
+    catalog.start_run(connection, "", Trigger::Operator, &[Span::all()], start, NOW).await.unwrap().unwrap()
 }
 
 /// Progress to the end of a range, seen at `window_to` at the latest.

@@ -1,0 +1,59 @@
+//! Queues in the catalog of what is to be asked of S3, each entry due at some time: taken by one at a time.
+
+use std::time::Duration;
+
+use sqlx::FromRow;
+use sqlx::postgres::PgRow;
+use time::OffsetDateTime;
+
+use super::{Catalog, Connection};
+
+/// The statement that takes what is due from a table, by its primary key, and tells some columns of it.
+macro_rules! take_due {
+    ($table:literal, $id:literal, $told:literal) => {
+        concat!(
+            "update catalog.",
+            $table,
+            " set due_at = $4, attempts = attempts + 1
+             where (",
+            $id,
+            ") in (
+                 select ",
+            $id,
+            " from catalog.",
+            $table,
+            "
+                 where bucket = $1 and starts_with(key, $2) and due_at <= $3
+                 order by due_at limit $5
+                 for update skip locked)
+             returning ",
+            $told
+        )
+    };
+}
+pub(super) use take_due;
+
+impl Catalog {
+    /// Takes up to `limit` entries of a connection that are due, by a statement that [`take_due`] makes. They
+    /// are not due again before `lease` is over, so that a daemon which dies does not take them with it.
+    pub(super) async fn take_due<T>(
+        &self,
+        statement: &'static str,
+        connection: &Connection,
+        limit: usize,
+        lease: Duration,
+        now: OffsetDateTime,
+    ) -> Result<Vec<T>, sqlx::Error>
+    where
+        T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        sqlx::query_as(statement)
+            .bind(&connection.bucket)
+            .bind(&connection.prefix)
+            .bind(now)
+            .bind(now + lease)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.pool)
+            .await
+    }
+}

@@ -1,0 +1,190 @@
+//! The state of everything, for people: on one screen, the worst last.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::overview::{Bucket, Overview, Problem, subject};
+use crate::catalog::{BucketStatus, DaemonStatus, RunStatus};
+use crate::commands::table::{moment, printable, table};
+use crate::reconcile::guard_remedy;
+use crate::words::{grouped, rough};
+
+pub(super) fn describe(overview: &Overview) -> String {
+    let mut text = daemons(overview);
+    text.push(String::new());
+    if overview.buckets.is_empty() {
+        text.push(
+            "no bucket is connected yet: `stocktake serve` connects those that are configured".to_owned(),
+        );
+    } else {
+        let head = [
+            "bucket",
+            "state",
+            "region",
+            "versioning",
+            "complete through",
+            "last event",
+            "caught up",
+            "doubts",
+            "last run",
+            "drift",
+        ];
+        text.push(table(&head, overview.buckets.iter().map(|bucket| row(bucket, overview.as_of))));
+    }
+    text.extend(overview.buckets.iter().filter_map(|bucket| report(&bucket.status)));
+    text.extend(overview.buckets.iter().filter_map(|bucket| error(bucket, overview)));
+    if !overview.is_attended && !overview.problems.is_empty() {
+        text.push("\nwhat was wrong when a daemon was last at work:".to_owned());
+    }
+    text.extend(overview.problems.iter().map(problem));
+    if overview.quarantined > 0 {
+        text.push(format!(
+            "\n{} in quarantine: see catalog.quarantine for the reasons; once they are gone, `stocktake replay` puts \
+             them through",
+            grouped(overview.quarantined)
+        ));
+    }
+    text.join("\n")
+}
+
+fn daemons(overview: &Overview) -> Vec<String> {
+    let Overview { as_of, daemons, .. } = overview;
+    let name = |daemon: &DaemonStatus| format!("on {}, process {}", printable(&daemon.host), daemon.pid);
+    if !overview.is_attended {
+        return vec![match daemons.first() {
+            None => "no daemon is at work, nor was any lately: `stocktake serve` starts one".to_owned(),
+            Some(daemon) => {
+                let (how, when) = match daemon.stopped_at {
+                    Some(stopped_at) => ("was stopped", stopped_at),
+                    None => ("was last seen", daemon.seen_at),
+                };
+                let name = name(daemon);
+                format!(
+                    "no daemon is at work: the last one, {name}, {how} at {}, {}; what follows is as of then",
+                    moment(when),
+                    ago(Some(when), *as_of)
+                )
+            }
+        }];
+    }
+    let (running, others): (Vec<_>, Vec<_>) = daemons.iter().partition(|daemon| daemon.is_running);
+    let mut lines: Vec<String> = running
+        .iter()
+        .map(|daemon| {
+            format!(
+                "daemon {}, version {}, since {}: seen {}, receives messages that are {} old",
+                name(daemon),
+                daemon.version,
+                moment(daemon.started_at),
+                ago(Some(daemon.seen_at), *as_of),
+                rough(Duration::try_from_secs_f64(daemon.lag_seconds).unwrap_or_default())
+            )
+        })
+        .collect();
+    let mut silent = others.iter().filter(|daemon| daemon.stopped_at.is_none());
+    lines.extend(silent.next().map(|daemon| {
+        let more = silent.count();
+        let more = if more == 0 { String::new() } else { format!(", and {more} more before") };
+        format!("a daemon {} went silent {}{more}", name(daemon), ago(Some(daemon.seen_at), *as_of))
+    }));
+    lines
+}
+
+fn row(Bucket { state, status, .. }: &Bucket, as_of: OffsetDateTime) -> [String; 10] {
+    let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
+    [
+        place(status),
+        state.as_str().to_owned(),
+        known(&status.region),
+        known(&status.versioning),
+        status.complete_through.map_or("never".to_owned(), moment),
+        ago(status.last_event_at, as_of),
+        ago(status.caught_up_at, as_of),
+        grouped(status.rechecks),
+        run(status),
+        drift(&status.run),
+    ]
+}
+
+fn place(bucket: &BucketStatus) -> String {
+    let slash = if bucket.prefix.is_empty() { "" } else { "/" };
+    format!("{}{slash}{}", bucket.bucket, bucket.prefix)
+}
+
+/// `complete at …, 12,345 keys`.
+fn run(bucket: &BucketStatus) -> String {
+    let run = &bucket.run;
+    let (Some(status), Some(started_at)) = (&run.status, run.started_at) else {
+        return "none yet".to_owned();
+    };
+    let when = match run.finished_at {
+        Some(finished_at) => format!("at {}", moment(finished_at)),
+        None => format!("since {}", moment(started_at)),
+    };
+    let listed = run.keys_listed.unwrap_or_default();
+    let keys = if listed == 1 { "1 key".to_owned() } else { format!("{} keys", grouped(listed)) };
+    let source = if run.source.as_deref() == Some("inventory") { " of a report" } else { "" };
+    let part = match &run.prefix {
+        Some(prefix) if *prefix != bucket.prefix => format!(", only below {prefix}"),
+        _ => String::new(),
+    };
+    format!("{status} {when}, {keys}{source}{part}")
+}
+
+/// How much, and of what kind.
+fn drift(run: &RunStatus) -> String {
+    let kinds =
+        [(run.missing, "missing"), (run.stale, "stale"), (run.ghost, "ghost"), (run.latest, "latest")];
+    let found = kinds.iter().filter_map(|(count, kind)| Some((count.filter(|count| *count > 0)?, kind)));
+    let found: Vec<_> = found.map(|(count, kind)| format!("{} {kind}", grouped(count))).collect();
+    match run.drift {
+        None => "?".to_owned(),
+        Some(_) if found.is_empty() => "none".to_owned(),
+        Some(_) => found.join(", "),
+    }
+}
+
+/// The report that the last run read.
+fn report(bucket: &BucketStatus) -> Option<String> {
+    let (report, from) = (bucket.run.report.as_ref()?, bucket.run.report_from?);
+    Some(printable(&format!(
+        "\nthe last run of {} read the inventory report {report}, which S3 began to make at {}",
+        place(bucket),
+        moment(from)
+    )))
+}
+
+/// What stopped the last run, unless a daemon says so of the bucket itself.
+fn error(bucket: &Bucket, overview: &Overview) -> Option<String> {
+    let status = &bucket.status;
+    let error = status.run.error.as_ref()?;
+    let subject = subject(status);
+    if overview.problems.iter().any(|problem| problem.status.subject == subject) {
+        return None;
+    }
+    let mut text = format!("\nthe last run of {}: {}", place(status), printable(error));
+    if status.run.withheld > Some(0) {
+        let prefix = status.run.prefix.as_deref().unwrap_or(&status.prefix);
+        text += &format!("\n  {}", printable(&guard_remedy(&status.bucket, prefix)));
+    }
+    Some(text)
+}
+
+/// A problem with its remedy; one that comes of the one before in a line.
+fn problem(problem: &Problem) -> String {
+    let status = &problem.status;
+    let (subject, message) = (printable(&status.subject), printable(&status.message));
+    if problem.cause.is_some() {
+        return format!("  and with it {subject}: {message}");
+    }
+    let since = moment(status.since);
+    format!("\nproblem since {since}: {subject}\n  {message}\n  {}", printable(&status.remedy))
+}
+
+fn ago(then: Option<OffsetDateTime>, as_of: OffsetDateTime) -> String {
+    // The daemon's clock may be ahead of that of Postgres.
+    then.map_or("never".to_owned(), |then| {
+        format!("{} ago", rough(Duration::try_from(as_of - then).unwrap_or_default()))
+    })
+}
