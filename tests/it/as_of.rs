@@ -82,8 +82,7 @@ async fn any_moment_of_a_history_is_as_it_was(pool: PgPool) {
     for moment in (2..400).step_by(2) {
         let key = ["1", "2", "3", "w1", "w2", "w3"][rng.usize(..6)];
         let claim = random_claim(&mut rng, key, moment, &mut is_there);
-        let verdicts = catalog.apply(&connection, &[(key, &claim)], NOW).await.unwrap();
-        assert!(verdicts[0].doubt.is_none(), "seed {seed}: {claim:?}");
+        catalog.apply(&connection, &[(key, &claim)], NOW).await.unwrap();
         recorded.push((moment, now(&pool).await));
     }
     for (moment, rows) in recorded {
