@@ -48,10 +48,9 @@ pub async fn look(bucket: &impl Bucket, key: &str) -> Result<Sighting, Fault> {
             window: page.window,
         });
         sighting.window = sighting.window.span(page.window);
-        let is_beyond = page.entries.iter().any(|(other, _)| other != key);
-        sighting
-            .listed
-            .extend(page.entries.into_iter().filter(|(other, _)| other == key).map(|(_, entry)| entry));
+        let is_beyond = page.keys.iter().any(|(other, _)| other != key);
+        let of_key = page.keys.into_iter().filter(|(other, _)| other == key);
+        sighting.listed.extend(of_key.flat_map(|(_, entries)| entries));
         match page.next {
             Some(next) if !is_beyond => after = Some(next),
             _ => return Ok(sighting.clone()),

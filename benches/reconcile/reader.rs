@@ -33,7 +33,7 @@ pub(crate) async fn be_reader(arguments: &[String]) -> anyhow::Result<()> {
         let mut next = None;
         loop {
             let page = bucket.list("", next.as_ref()).await?;
-            versions += page.entries.len();
+            versions += page.keys.iter().map(|(_, entries)| entries.len()).sum::<usize>();
             next = page.next;
             if next.is_none() {
                 break;

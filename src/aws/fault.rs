@@ -154,7 +154,7 @@ fn page(response: &HttpResponse) -> Option<String> {
 /// The name of the outermost element of an answer that can be read as XML, though not as what was asked for.
 fn root(response: &HttpResponse) -> Option<String> {
     let mut xml = Xml::new(response.body().bytes()?).ok()?;
-    Some(xml.child().ok()??.local_name().as_ref().to_owned())
+    xml.child().ok()?.map(str::to_owned)
 }
 
 /// What STS said of a role.

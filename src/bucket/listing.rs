@@ -16,8 +16,8 @@ use crate::model::{Content, Listed, State, Timestamp, VersionId};
 /// What is in one page, without the time it was true.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
-    /// Keys (decoded) with their entries, in the order of the document.
-    pub entries: Vec<(String, Listed)>,
+    /// Keys (decoded), each with its entries, in the order of the document.
+    pub keys: Vec<(String, Vec<Listed>)>,
     /// Where the next page begins; none on the last.
     pub next: Option<Cursor>,
 }
@@ -50,30 +50,32 @@ pub fn parse_objects(body: &[u8]) -> Result<Listing, Malformed> {
 fn read(body: &[u8], root: &str, what: &str) -> Result<Listing, Malformed> {
     let mut xml = Xml::new(body)?;
     if let Some(found) = xml.child()?
-        && found.local_name().as_ref() != root
+        && found != root
     {
-        return Err(Malformed::new(format!(
-            "the answer is a <{}>, not a list of {what}",
-            found.local_name().as_ref()
-        )));
+        return Err(Malformed::new(format!("the answer is a <{found}>, not a list of {what}")));
     }
     let mut draft = Draft::default();
-    while let Some(start) = xml.child()? {
-        match start.local_name().as_ref() {
-            "Version" => draft.entries.push(entry(&mut xml, Tag::Version)?),
-            "DeleteMarker" => draft.entries.push(entry(&mut xml, Tag::Marker)?),
-            "Contents" => draft.entries.push(entry(&mut xml, Tag::Object)?),
+    while let Some(name) = xml.child()? {
+        match name {
+            "Version" => draft.push(entry(&mut xml, Tag::Version)?),
+            "DeleteMarker" => draft.push(entry(&mut xml, Tag::Marker)?),
+            "Contents" => draft.push(entry(&mut xml, Tag::Object)?),
             "EncodingType" => draft.is_encoded = xml.text()? == "url",
             "IsTruncated" => draft.is_truncated = Some(flag("IsTruncated", &xml.text()?)?),
             "NextKeyMarker" => draft.next_key = filled(xml.text()?),
             "NextVersionIdMarker" => draft.next_version = filled(xml.text()?),
-            _ => xml.skip(&start)?,
+            _ => xml.skip()?,
         }
     }
     draft.finish()
 }
 
 impl Listing {
+    /// All entries, with their keys.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Listed)> {
+        self.keys.iter().flat_map(|(key, entries)| entries.iter().map(move |entry| (key.as_str(), entry)))
+    }
+
     /// Checks that this can be the page of keys under `prefix` after `after`.
     ///
     /// # Errors
@@ -81,7 +83,7 @@ impl Listing {
     /// When a key is outside of what was asked for, or when the next page would begin no later
     /// than this one did: asking for it would never end.
     pub fn check(&self, prefix: &str, after: Option<&Cursor>) -> Result<(), Malformed> {
-        for (key, _) in &self.entries {
+        for (key, _) in &self.keys {
             if !key.starts_with(prefix) {
                 return Err(Malformed::new(format!(
                     "{key:?} is listed, which does not begin with {prefix:?}"
@@ -108,29 +110,36 @@ fn may_follow(key: &str, after: &Cursor) -> bool {
 /// What is read of a document whose end may tell how to decode its beginning.
 #[derive(Default)]
 struct Draft<'a> {
-    entries: Vec<(Cow<'a, str>, Listed)>,
+    keys: Vec<(Cow<'a, str>, Vec<Listed>)>,
     is_encoded: bool,
     is_truncated: Option<bool>,
     next_key: Option<Cow<'a, str>>,
     next_version: Option<Cow<'a, str>>,
 }
 
-impl Draft<'_> {
+impl<'a> Draft<'a> {
+    fn push(&mut self, (key, listed): (Cow<'a, str>, Listed)) {
+        match self.keys.last_mut().filter(|(last, _)| *last == key) {
+            Some((_, entries)) => entries.push(listed),
+            None => self.keys.push((key, vec![listed])),
+        }
+    }
+
     fn finish(self) -> Result<Listing, Malformed> {
         let decode = |key| if self.is_encoded { decode_form(key) } else { Ok(Cow::into_owned(key)) };
-        let entries: Vec<_> = self
-            .entries
+        let keys: Vec<_> = self
+            .keys
             .into_iter()
-            .map(|(key, listed)| Ok((decode(key)?, listed)))
+            .map(|(key, entries)| Ok((decode(key)?, entries)))
             .collect::<Result<_, Malformed>>()?;
         let next_key = self.next_key.map(decode).transpose()?;
         let next_version = self.next_version.map(|version| VersionId::parse(Some(&version)));
         // Taking silence for the end would take what is not listed for gone.
         let next = match self.is_truncated.ok_or_else(|| lacks("the list", "IsTruncated"))? {
-            true => Some(next(next_key, next_version, entries.last())?),
+            true => Some(next(next_key, next_version, keys.last())?),
             false => None,
         };
-        Ok(Listing { entries, next })
+        Ok(Listing { keys, next })
     }
 }
 
@@ -138,9 +147,12 @@ impl Draft<'_> {
 fn next(
     key: Option<String>,
     version: Option<VersionId>,
-    last: Option<&(String, Listed)>,
+    last: Option<&(String, Vec<Listed>)>,
 ) -> Result<Cursor, Malformed> {
-    let last = last.map(|(key, listed)| Cursor { key: key.clone(), version: Some(listed.version.clone()) });
+    let last = last.map(|(key, entries)| Cursor {
+        key: key.clone(),
+        version: entries.last().map(|listed| listed.version.clone()),
+    });
     match (key, version, last) {
         (Some(key), None, Some(last)) if key == last.key => Ok(last),
         (Some(key), version, _) => Ok(Cursor { key, version }),
@@ -161,16 +173,16 @@ fn entry<'a>(xml: &mut Xml<'a>, tag: Tag) -> Result<(Cow<'a, str>, Listed), Malf
     let (mut key, mut version, mut last_modified) = (None, None, None);
     let mut is_latest = (tag == Tag::Object).then_some(true);
     let (mut content, mut storage_class) = (Content::default(), None);
-    while let Some(start) = xml.child()? {
-        match start.local_name().as_ref() {
+    while let Some(name) = xml.child()? {
+        match name {
             "Key" => key = Some(xml.text()?),
             "VersionId" => version = Some(xml.text()?),
             "IsLatest" => is_latest = Some(flag("IsLatest", &xml.text()?)?),
             "LastModified" => last_modified = Some(date(&xml.text()?)?),
-            "ETag" => content.etag = filled(xml.text()?.trim_matches('"').into()).map(Cow::into_owned),
+            "ETag" => content.etag = filled(unquoted(xml.text()?)).map(Cow::into_owned),
             "Size" => content.size = Some(size(&xml.text()?)?),
             "StorageClass" => storage_class = filled(xml.text()?).map(Cow::into_owned),
-            _ => xml.skip(&start)?,
+            _ => xml.skip()?,
         }
     }
     let key = key.ok_or_else(|| lacks("an entry", "Key"))?;
@@ -191,6 +203,18 @@ fn lacks(what: &str, element: &str) -> Malformed {
 
 fn filled(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
     (!text.is_empty()).then_some(text)
+}
+
+fn unquoted(mut text: Cow<'_, str>) -> Cow<'_, str> {
+    match &mut text {
+        Cow::Borrowed(text) => *text = text.trim_matches('"'),
+        // In place: it is one of the texts that every entry has, and quotes nearly always came as references.
+        Cow::Owned(text) => {
+            text.truncate(text.trim_end_matches('"').len());
+            text.drain(..text.len() - text.trim_start_matches('"').len());
+        }
+    }
+    text
 }
 
 fn flag(element: &str, text: &str) -> Result<bool, Malformed> {

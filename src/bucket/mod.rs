@@ -35,13 +35,31 @@ pub struct Cursor {
 /// One page of a listing of versions and markers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// Keys (decoded) with their entries, in S3's order: keys ascending, versions newest first,
-    /// versions and markers interleaved.
-    pub entries: Vec<(String, Listed)>,
+    /// Keys (decoded), each with its entries, in S3's order: keys ascending, versions newest first,
+    /// versions and markers interleaved. The last key may go on with the next page.
+    pub keys: Vec<(String, Vec<Listed>)>,
     /// Where the next page begins; none on the last.
     pub next: Option<Cursor>,
     /// When the page was true, on S3's clock.
     pub window: Window,
+}
+
+impl Page {
+    /// A page of these entries: what stands together of one key is put together.
+    pub fn of(
+        entries: impl IntoIterator<Item = (String, Listed)>,
+        next: Option<Cursor>,
+        window: Window,
+    ) -> Self {
+        let mut keys: Vec<(String, Vec<Listed>)> = Vec::new();
+        for (key, entry) in entries {
+            match keys.last_mut().filter(|(last, _)| *last == key) {
+                Some((_, entries)) => entries.push(entry),
+                None => keys.push((key, vec![entry])),
+            }
+        }
+        Self { keys, next, window }
+    }
 }
 
 /// Whether a bucket keeps versions.

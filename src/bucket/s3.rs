@@ -193,5 +193,5 @@ fn list_action(what: &str, name: &str, prefix: &str, after: Option<&Cursor>) -> 
 fn page(reader: &ListReader, watch: &Watch, prefix: &str, after: Option<&Cursor>) -> Result<Page, Malformed> {
     let listing = reader.take().ok_or_else(|| Malformed::new("the answer was not read"))?;
     listing.check(prefix, after)?;
-    Ok(Page { entries: listing.entries, next: listing.next, window: watch.window()? })
+    Ok(Page { keys: listing.keys, next: listing.next, window: watch.window()? })
 }

@@ -68,20 +68,22 @@ impl<'a, B: Bucket> Pages<'a, B> {
             listed.window = listed.window.span(window);
         }
         self.place = page
-            .entries
+            .keys
             .first()
-            .zip(page.entries.last())
+            .zip(page.keys.last())
             .map(|((first, _), (last, _))| (last.clone(), shared(first, last)));
-        let is_past_end = page.entries.last().is_some_and(|(key, _)| self.span.is_before(key));
-        let ours = page.entries.into_iter().take_while(|(key, _)| !self.span.is_before(key));
+        let is_past_end = page.keys.last().is_some_and(|(key, _)| self.span.is_before(key));
+        let ours = page.keys.into_iter().take_while(|(key, _)| !self.span.is_before(key));
         // No text in Postgres holds a NUL, so no row could.
-        for (key, entry) in ours.filter(|(key, _)| !key.contains('\0')) {
+        for (key, mut entries) in ours.filter(|(key, _)| !key.contains('\0')) {
             // An ignored key is looked at like one that has nothing: rows from before go.
-            let entry = (!self.ignore.has(&key)).then_some(entry);
+            if self.ignore.has(&key) {
+                entries.clear();
+            }
             match &mut self.open {
-                Some((open, listed)) if *open == key => listed.entries.extend(entry),
+                Some((open, listed)) if *open == key => listed.entries.append(&mut entries),
                 open => {
-                    let listed = ListedKey { entries: entry.into_iter().collect(), window, opened: window };
+                    let listed = ListedKey { entries, window, opened: window };
                     whole.extend(open.replace((key, listed)));
                 }
             }
@@ -102,7 +104,7 @@ impl<'a, B: Bucket> Pages<'a, B> {
 
 /// The end of a span hides what a page shows beyond it, which may be what proves it unsorted.
 fn check_order(page: &Page) -> Result<(), Unsorted> {
-    for pair in page.entries.windows(2) {
+    for pair in page.keys.windows(2) {
         if let [(after, _), (key, _)] = pair
             && key < after
         {

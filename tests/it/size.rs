@@ -61,13 +61,13 @@ fn the_stand_in_lists_every_version_once_on_pages_of_any_size() {
             }
             let page = write(&bucket, &Request::read(&query).unwrap());
             let page = listing::parse(page.as_bytes()).unwrap();
-            assert!(page.next.is_none() || page.entries.len() == max_keys);
-            listed.extend(page.entries.into_iter().map(|(key, entry)| {
-                let content = match entry.state {
+            assert!(page.next.is_none() || page.entries().count() == max_keys);
+            listed.extend(page.entries().map(|(key, entry)| {
+                let content = match entry.state.clone() {
                     State::Object(content) => Some((content.etag.unwrap(), content.size.unwrap())),
                     State::Marker | State::Removed => None,
                 };
-                show(&key, entry.version.as_str(), entry.is_latest, content)
+                show(key, entry.version.as_str(), entry.is_latest, content)
             }));
             match page.next {
                 Some(after) => next = Some((after.key, after.version.unwrap().as_str().to_owned())),

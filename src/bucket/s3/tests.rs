@@ -57,16 +57,19 @@ async fn pages_follow_each_other_by_decoded_markers() {
     let (server, bucket) = serve(answers).await;
 
     let page = bucket.list("a ", None).await.unwrap();
-    let found: Vec<_> =
-        page.entries.iter().map(|(key, entry)| (key.as_str(), entry.version.as_str())).collect();
+    let found: Vec<_> = page
+        .keys
+        .iter()
+        .flat_map(|(key, entries)| entries.iter().map(|entry| (key.as_str(), entry.version.as_str())))
+        .collect();
     assert_eq!(found, [("a =+", "3"), ("a =+", "2")]);
-    assert_eq!(page.entries[1].1.state, State::Marker);
+    assert_eq!(page.keys[0].1[1].state, State::Marker);
     let cursor = Cursor { key: "a =+".to_owned(), version: Some(VersionId::parse(Some("2"))) };
     assert_eq!(page.next, Some(cursor));
 
     let page = bucket.list("a ", page.next.as_ref()).await.unwrap();
     assert_eq!(page.next, None);
-    assert_eq!(page.entries.len(), 1);
+    assert_eq!(page.keys.len(), 1);
 
     let common = [("versions", ""), ("encoding-type", "url")];
     let rest = [("max-keys", "1000"), ("prefix", "a ")];
@@ -90,7 +93,7 @@ async fn a_raw_control_character_is_no_obstacle() {
     let inner = [&entry("Version", "a\u{1}b", "1"), END].concat();
     let body = format!("<ListVersionsResult>{inner}</ListVersionsResult>");
     let (_server, bucket) = serve([answer(200, &body)]).await;
-    assert_eq!(bucket.list("", None).await.unwrap().entries[0].0, "a\u{1}b");
+    assert_eq!(bucket.list("", None).await.unwrap().keys[0].0, "a\u{1}b");
 }
 
 #[tokio::test]

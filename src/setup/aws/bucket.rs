@@ -53,7 +53,9 @@ pub(super) async fn look(clients: &Clients, name: &str, prefix: &str, enrich: En
 /// Looks at the first version of a page that is no marker, as it is done with new ones.
 async fn details(bucket: &s3::Bucket, page: &Page, enrich: Enrich) -> Option<Looked<()>> {
     let is_object = |listed: &Listed| matches!(listed.state, State::Object(_));
-    let (key, version) = page.entries.iter().find(|(_, listed)| is_object(listed))?;
+    let mut keys = page.keys.iter();
+    let (key, version) =
+        keys.find_map(|(key, entries)| Some((key, entries.iter().find(|listed| is_object(listed))?)))?;
     let look = async {
         if enrich.head {
             bucket.head(key, &version.version).await?;

@@ -144,7 +144,7 @@ impl Bucket for Store {
             .last()
             .filter(|_| end < below.len())
             .map(|(key, entry)| Cursor { key: key.clone(), version: Some(entry.version.clone()) });
-        Ok(Page { entries, next, window })
+        Ok(Page::of(entries, next, window))
     }
 
     async fn versioning(&self) -> Result<(Versioning, Window), Fault> {

@@ -33,14 +33,19 @@ async fn a_store_without_versions_is_listed_by_its_objects() {
         ];
         let (server, bucket) = serve(answers).await;
         let page = bucket.list("", None).await.unwrap();
-        let keys: Vec<_> = page.entries.iter().map(|(key, _)| key.as_str()).collect();
+        let keys: Vec<_> = page.keys.iter().map(|(key, _)| key.as_str()).collect();
         assert_eq!(keys, ["a b", "a+b"]);
-        assert!(page.entries.iter().all(|(_, entry)| entry.version.is_null() && entry.is_latest));
+        assert!(
+            page.keys
+                .iter()
+                .flat_map(|(_, entries)| entries)
+                .all(|entry| entry.version.is_null() && entry.is_latest)
+        );
         let next = Cursor { key: "a+b".to_owned(), version: None };
         assert_eq!(page.next.as_ref(), Some(&next));
         // It is not asked for versions again.
         let last = bucket.list("", page.next.as_ref()).await.unwrap();
-        assert_eq!((last.entries.len(), last.next), (1, None));
+        assert_eq!((last.keys.len(), last.next), (1, None));
         let common = [("list-type", "2"), ("encoding-type", "url"), ("max-keys", "1000"), ("prefix", "")];
         assert_eq!(query(&server, 3), pairs(&common));
         assert_eq!(query(&server, 4), pairs(&[&common[..], &[("start-after", "a+b")]].concat()));
@@ -117,7 +122,7 @@ async fn odd_keys_come_through_either_list() {
     let (_server, bucket) = serve(answers).await;
     for list in ["versions", "objects"] {
         let page = bucket.list("", None).await.unwrap();
-        let found: Vec<_> = page.entries.iter().map(|(key, _)| key.as_str()).collect();
+        let found: Vec<_> = page.keys.iter().map(|(key, _)| key.as_str()).collect();
         assert_eq!(found, keys, "in a list of {list}");
     }
     // And as markers they go out as they are.
