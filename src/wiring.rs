@@ -81,9 +81,13 @@ impl Clients {
 /// The catalog behind `[database]`. Connects when first used.
 ///
 /// # Errors
-/// When the URL means nothing to Postgres's driver.
+/// When the URL means nothing to Postgres's driver, or the certificates it names cannot be read.
 pub(crate) fn catalog(config: &Config) -> anyhow::Result<Catalog> {
     let database = &config.database;
+    // The driver would not say which file it is that it does not find.
+    if let Some(file) = database.url.root_certificate() {
+        std::fs::File::open(&file).with_context(|| format!("read sslrootcert {file:?} of database.url"))?;
+    }
     // The driver's own error may quote the URL, and with it the password.
     let options = PgConnectOptions::from_str(database.url.expose())
         .map_err(|_| anyhow::anyhow!("database.url: not a URL that Postgres's driver understands"))

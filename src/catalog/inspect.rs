@@ -22,7 +22,7 @@ pub struct Server {
     pub statement_timeout: i32,
     /// Whether the schema `catalog` is there.
     pub has_schema: bool,
-    /// Whether we may make that schema, or tables in it.
+    /// Whether we may make that schema, or tables in it, if only by the functions for that.
     pub may_create: bool,
     /// Tables of the schema that we may not read and write, with a comma between.
     pub closed_tables: Option<String>,
@@ -53,6 +53,7 @@ impl Catalog {
                  select class.oid, class.relname, class.reloptions
                  from pg_class as class join pg_namespace as schema on schema.oid = class.relnamespace
                  where schema.nspname = 'catalog' and class.relkind in ('r', 'p')
+                     and not class.relispartition
              )
              select current_setting('server_version_num')::int as version,
                  pg_encoding_to_char(encoding)::text as encoding,
@@ -63,9 +64,12 @@ impl Catalog {
                  to_regnamespace('catalog') is not null as has_schema,
                  case when to_regnamespace('catalog') is null
                      then has_database_privilege(current_database(), 'create')
-                     else has_schema_privilege(to_regnamespace('catalog'), 'create') end as may_create,
+                     else has_schema_privilege(to_regnamespace('catalog'), 'create') or exists (
+                         select from pg_proc where pronamespace = to_regnamespace('catalog') and proname = 'add_partition'
+                             and prosecdef and has_function_privilege(oid, 'execute'))
+                     end as may_create,
                  (select string_agg(relname, ', ' order by relname) from tables
-                  where not (has_table_privilege(oid, 'select') and has_table_privilege(oid, 'insert')
+                  where relname <> 'migrations' and not (has_table_privilege(oid, 'select') and has_table_privilege(oid, 'insert')
                       and has_table_privilege(oid, 'update') and has_table_privilege(oid, 'delete'))) as closed_tables,
                  current_setting('autovacuum')::bool as autovacuum,
                  (select string_agg(relname, ', ' order by relname) from tables

@@ -55,6 +55,15 @@ impl DatabaseUrl {
         &self.secret
     }
 
+    /// The file with the certificates of those who may vouch for the server, if it names one.
+    pub fn root_certificate(&self) -> Option<String> {
+        let url = Url::parse(&self.secret).ok()?;
+        let mut parameters = url.query_pairs();
+        let file = parameters.find_map(|(name, value)| (name == "sslrootcert").then(|| value.into_owned()));
+        // The certificates themselves may stand there, too.
+        file.filter(|file| !file.starts_with("-----BEGIN"))
+    }
+
     /// Checks a connection string. No message repeats any of it.
     fn parse(secret: String) -> Result<Self, String> {
         const FORM: &str = "\"postgres://user:password@host:5432/database\"";

@@ -6,6 +6,7 @@ use std::process::Command;
 
 mod alerts;
 mod dashboard;
+mod dependencies;
 mod kubernetes;
 mod package;
 mod promql;

@@ -7,6 +7,7 @@ mod broken;
 mod commands;
 mod connect;
 mod credentials;
+mod database;
 mod endings;
 mod faults;
 mod health;

@@ -34,7 +34,7 @@ async fn a_service_manager_is_told_when_it_serves_that_it_lives_and_that_it_ends
     let socket = UnixDatagram::bind(&path).unwrap();
     let config = stage.config_of(&[&bucket]);
     let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "400000")];
-    let daemon = stage.start_with(&config, &environment);
+    let daemon = stage.start_with(&config, &environment, &["serve"]);
 
     assert_eq!(told(&socket).await.trim(), "READY=1");
     for _ in 0..3 {

@@ -139,12 +139,12 @@ fn permissions(subject: &Subject, server: &Server) -> Finding {
         (true, _, Some(tables)) => subject.failure(
             CHECK,
             format!("we may not read and write {tables}"),
-            "let our role own the schema catalog and all in it",
+            "let our role own the schema catalog and all in it, or as its owner: select catalog.grant_daemon(our role)",
         ),
         (true, false, None) => subject.failure(
             CHECK,
             "we may not make tables in the schema catalog, and each new bucket takes one",
-            "grant create on schema catalog, or let our role own it",
+            "let our role own the schema catalog, or as its owner: select catalog.grant_daemon(our role)",
         ),
         (true, true, None) => {
             subject.ok(CHECK, "the schema catalog is there, and all of it is ours to write")

@@ -71,11 +71,11 @@ fn binary(stage: &Stage) -> Command {
 impl Stage {
     /// Starts a daemon and waits for nothing.
     pub(crate) fn start(&self, config: &Config) -> Daemon {
-        self.start_with(config, &[])
+        self.start_with(config, &[], &["serve"])
     }
 
-    /// The same, with this in its environment, too.
-    pub(crate) fn start_with(&self, config: &Config, environment: &[(&str, &str)]) -> Daemon {
+    /// The same, by these words, and with this in its environment, too.
+    pub(crate) fn start_with(&self, config: &Config, environment: &[(&str, &str)], words: &[&str]) -> Daemon {
         let admin = free_address();
         let name = admin.port().to_string();
         let (file, log) = (self.folder.join(format!("{name}.toml")), self.folder.join(format!("{name}.log")));
@@ -83,7 +83,7 @@ impl Stage {
         let output = File::create(&log).unwrap();
         let mut command = binary(self);
         command.envs(environment.iter().copied());
-        command.arg("--config").arg(file).arg("serve").stdin(Stdio::null());
+        command.arg("--config").arg(file).args(words).stdin(Stdio::null());
         command.stdout(output.try_clone().unwrap()).stderr(output);
         Daemon { child: command.spawn().unwrap(), admin, log }
     }

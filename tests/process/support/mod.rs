@@ -8,6 +8,7 @@ mod relay;
 #[path = "../../support/report.rs"]
 pub(crate) mod report;
 mod stage;
+mod tls;
 mod truth;
 mod writer;
 
@@ -18,6 +19,7 @@ pub(crate) use front::{
 };
 pub(crate) use relay::Relay;
 pub(crate) use stage::{Config, REGION, Stage};
+pub(crate) use tls::{Authority, TlsFront};
 pub(crate) use writer::{KEYS, Writer};
 
 use std::time::Duration;

@@ -1,0 +1,12 @@
+//! What may be in the dependency tree, as deny.toml says.
+
+use std::process::Command;
+
+use crate::{root, run, tool};
+
+#[test]
+fn licences_sources_and_bans_are_kept_to() {
+    // Advisories are in a repository of their own, which is for `cargo deny check` to fetch.
+    let checks = ["--offline", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"];
+    run(Command::new(tool("cargo-deny")).args(checks).current_dir(root()));
+}
