@@ -20,6 +20,8 @@ use crate::{metrics, pulse};
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// How often days of the journal are made and dropped.
 const JOURNAL_EVERY: Duration = Duration::from_secs(60);
+/// How often old entries of the ledger are forgotten.
+const LEDGER_EVERY: Duration = Duration::from_secs(60);
 /// How often what is wrong is written down.
 const MIRROR_EVERY: Duration = Duration::from_secs(1);
 /// The first pause before a database that was not there is tried again; it doubles.
@@ -141,6 +143,27 @@ pub(crate) async fn database(
             }
         }
         if shutdown.run_until_cancelled(tokio::time::sleep(PING_EVERY)).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Forgets runs that ended before `keep`, with their drift, and what is in quarantine for longer, until told
+/// to stop. Zero is for ever.
+pub(crate) async fn keep_ledger(catalog: Catalog, keep: Duration, shutdown: CancellationToken) {
+    loop {
+        pulse::beat();
+        if !keep.is_zero() {
+            match shutdown.run_until_cancelled(catalog.prune_ledger(keep)).await {
+                None => return,
+                Some(Ok(0)) => {}
+                Some(Ok(rows)) => tracing::info!(rows, "forgot old runs, drift and quarantine"),
+                Some(Err(error)) => {
+                    tracing::warn!(error = chain(&error), "prune the ledger; to be tried again");
+                }
+            }
+        }
+        if shutdown.run_until_cancelled(tokio::time::sleep(LEDGER_EVERY)).await.is_none() {
             return;
         }
     }

@@ -47,6 +47,10 @@ pub struct BucketStatus {
     pub caught_up_at: Option<OffsetDateTime>,
     /// Keys in doubt.
     pub rechecks: i64,
+    /// Objects that a plain listing would show now, in all connected parts of the bucket.
+    pub objects: i64,
+    /// Their bytes.
+    pub bytes: i64,
     /// The latest run.
     #[sqlx(flatten)]
     pub run: RunStatus,
@@ -172,8 +176,12 @@ impl Catalog {
             "select buckets.*, (
                  select count(*) from catalog.rechecks
                  where rechecks.bucket = buckets.bucket and starts_with(rechecks.key, buckets.prefix)
-             ) as rechecks, run.*
+             ) as rechecks, total.*, run.*
              from catalog.buckets
+             cross join lateral (
+                 select coalesce(sum(objects), 0)::bigint as objects, coalesce(sum(bytes), 0)::bigint as bytes
+                 from catalog.bucket_stats where bucket_stats.bucket = buckets.bucket
+             ) as total
              left join lateral (
                  select run_id, prefix as run_prefix, source, report,
                         case when source = 'inventory' then window_from end as report_from, reason, status,

@@ -54,9 +54,9 @@ pub(super) fn headers() -> String {
 }
 
 /// All of them, in the order in which mistakes are reported.
-pub(super) const SECTIONS: [&Section; 14] = [
-    &DATABASE, &AWS, &ADMIN, &LOG, &INGEST, &JOURNAL, &MERGE, &RECHECK, &RECONCILE, &ENRICH, &DOCTOR,
-    &SHUTDOWN, &QUEUE, &BUCKET,
+pub(super) const SECTIONS: [&Section; 15] = [
+    &DATABASE, &AWS, &ADMIN, &LOG, &INGEST, &JOURNAL, &LEDGER, &MERGE, &RECHECK, &RECONCILE, &ENRICH,
+    &DOCTOR, &SHUTDOWN, &QUEUE, &BUCKET,
 ];
 
 pub(super) const DATABASE: Section =
@@ -80,6 +80,7 @@ pub(super) const INGEST: Section = table(
     &[preset("workers", "2"), preset("batch_records", "1000"), preset("bytes_in_hand", "33554432")],
 );
 pub(super) const JOURNAL: Section = table("journal", &[preset("keep", "30d")]);
+pub(super) const LEDGER: Section = table("ledger", &[preset("keep", "90d")]);
 pub(super) const MERGE: Section = table("merge", &[preset("margin", "5s")]);
 pub(super) const RECHECK: Section =
     table("recheck", &[preset("delay", "3s"), preset("concurrency", "8"), preset("limit", "10000")]);

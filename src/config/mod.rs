@@ -31,7 +31,7 @@ pub use mistake::{Errors, Mistake};
 pub use queue::Queue;
 pub use region::{PROJECT_REGIONS, of_project as region_of_project};
 pub use settings::{
-    Admin, Doctor, Enrich, Ingest, Journal, Log, LogFormat, Merge, Recheck, Reconcile, Shutdown,
+    Admin, Doctor, Enrich, Ingest, Journal, Ledger, Log, LogFormat, Merge, Recheck, Reconcile, Shutdown,
 };
 
 use crate::aws::Access;
@@ -53,6 +53,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// How long changes are remembered.
     pub journal: Journal,
+    /// How long runs are remembered, and what is in quarantine.
+    pub ledger: Ledger,
     /// How evidence is weighed.
     pub merge: Merge,
     /// How keys in doubt are asked about.
@@ -139,6 +141,7 @@ impl Config {
             log: Log::read(&mut tree.table(&keys::LOG)),
             ingest: Ingest::read(&mut tree.table(&keys::INGEST)),
             journal: Journal::read(&mut tree.table(&keys::JOURNAL)),
+            ledger: Ledger::read(&mut tree.table(&keys::LEDGER)),
             merge: Merge::read(&mut tree.table(&keys::MERGE)),
             recheck: Recheck::read(&mut tree.table(&keys::RECHECK)),
             reconcile: Reconcile::read(&mut tree.table(&keys::RECONCILE)),

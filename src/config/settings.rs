@@ -133,6 +133,19 @@ impl Journal {
     }
 }
 
+/// How long runs are remembered, and what is in quarantine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    /// How long they are kept, 90 days; zero for ever.
+    pub keep: Duration,
+}
+
+impl Ledger {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self { keep: section.duration("keep", Duration::ZERO..=KEEP_MAX) }
+    }
+}
+
 /// How evidence is weighed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Merge {

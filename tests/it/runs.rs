@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 use stocktake::catalog::{MIGRATOR, Sighting, Trigger};
 use stocktake::model::{Claim, Doubt, Fact, Outcome, Span, Stack};
 use stocktake::reconcile::call_off;
@@ -167,4 +167,45 @@ async fn drift_is_entered_with_what_was_before_and_after(pool: PgPool) {
             .await
             .unwrap();
     assert_eq!(counts, (1, 1));
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn old_runs_go_with_their_drift_and_the_last_of_a_connection_stays(pool: PgPool) {
+    let (catalog, _) = connected(pool.clone()).await;
+    // Ages in days. Of those below "p/" nothing depends on any.
+    sqlx::raw_sql(
+        "insert into catalog.reconciliations (bucket, prefix, started_at, finished_at, window_from, status, source)
+         select 'genomics', prefix, at, at, at, status, source
+         from (values ('', 200, 'complete', 'listing'), ('', 195, 'complete', 'inventory'),
+                      ('', 190, 'failed', 'listing'), ('', 100, 'complete', 'listing'),
+                      ('', 99, 'failed', 'listing'), ('p/', 95, 'complete', 'listing'),
+                      ('p/', 1, 'stopped', 'listing'))
+              as runs (prefix, days, status, source),
+              lateral (select now() - make_interval(days => days) as at) as ended;
+         insert into catalog.drift (run_id, bucket, key, version_id, kind, found_at, detail)
+         select run_id, bucket, 'k', 'v', 'ghost', started_at, '{}' from catalog.reconciliations;
+         insert into catalog.rechecks (bucket, key, reason, asked_at, due_at, run_id)
+         values ('genomics', 'k', 'asked', now(), now(), 1);
+         insert into catalog.quarantine (received_at, queue, message_id, record, body, reason)
+         values (now() - interval '91 days', 'q', 'm1', 0, '', ''), (now() - interval '89 days', 'q', 'm2', 0, '', '')",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let keep = Duration::from_secs(90 * 86_400);
+    assert_eq!(catalog.prune_ledger(keep).await.unwrap(), 3 + 2 + 1);
+    let left = async |of: &'static str| -> Vec<i64> {
+        let statement = format!("select run_id from catalog.{of} order by run_id");
+        sqlx::query_scalar(AssertSqlSafe(statement)).fetch_all(&pool).await.unwrap()
+    };
+    assert_eq!(
+        left("reconciliations").await,
+        [1, 2, 4, 5, 7],
+        "a doubt is still to be settled for the first"
+    );
+    assert_eq!(left("drift").await, [2, 4, 5, 7]);
+    let kept: Vec<String> =
+        sqlx::query_scalar("select message_id from catalog.quarantine").fetch_all(&pool).await.unwrap();
+    assert_eq!(kept, ["m2"]);
+    assert_eq!(catalog.prune_ledger(keep).await.unwrap(), 0);
 }

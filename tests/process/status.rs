@@ -52,6 +52,7 @@ async fn it_is_told_whether_a_daemon_is_at_work_and_how_each_bucket_is() {
     assert_eq!(told.code, Some(0), "{told:?}");
     let (status, text) = stage.status(&config).await;
     assert_eq!(status["buckets"][0]["run"]["prefix"], "p/");
+    assert_eq!((&status["buckets"][0]["objects"], &status["buckets"][0]["bytes"]), (&1.into(), &4.into()));
     assert!(text.contains("1 key, only below p/"), "{text}");
 
     sqlx::query("insert into catalog.problems values ('queue gone', 'it is gone', 'make it', now())")

@@ -23,6 +23,8 @@ pub(super) fn describe(overview: &Overview) -> String {
             "state",
             "region",
             "versioning",
+            "objects",
+            "bytes",
             "complete through",
             "last event",
             "caught up",
@@ -91,13 +93,15 @@ fn daemons(overview: &Overview) -> Vec<String> {
     lines
 }
 
-fn row(Bucket { state, status, .. }: &Bucket, as_of: OffsetDateTime) -> [String; 10] {
+fn row(Bucket { state, status, .. }: &Bucket, as_of: OffsetDateTime) -> [String; 12] {
     let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
     [
         place(status),
         state.as_str().to_owned(),
         known(&status.region),
         known(&status.versioning),
+        grouped(status.objects),
+        grouped(status.bytes),
         status.complete_through.map_or("never".to_owned(), moment),
         ago(status.last_event_at, as_of),
         ago(status.caught_up_at, as_of),

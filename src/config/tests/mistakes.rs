@@ -6,7 +6,7 @@ use super::*;
 
 const URL: &str = "[database]\nurl = 'postgres://u:s3cret@h/d'\n";
 
-const KNOWN: &str = "[database], [aws], [admin], [log], [ingest], [journal], [merge], [recheck], [reconcile], [enrich], [doctor], [shutdown], [[queue]], [[bucket]]";
+const KNOWN: &str = "[database], [aws], [admin], [log], [ingest], [journal], [ledger], [merge], [recheck], [reconcile], [enrich], [doctor], [shutdown], [[queue]], [[bucket]]";
 
 /// What is wrong with this, below a valid `[database]`.
 fn check(toml: &str, variables: &[(&str, &str)], expected: &[&str]) {
