@@ -131,7 +131,7 @@ impl Catalog {
     /// When Postgres is away or refuses.
     pub async fn fold_stats(&self) -> Result<(), sqlx::Error> {
         sqlx::query(
-            "select catalog.fold_stats() where $1 <= (select count(*) from (select from catalog.stats limit $1) as some)",
+            "select catalog.fold_stats() where $1 <= (select count(*) from (select from catalog.stats limit $1) as waiting)",
         )
         .bind(FOLD_MIN)
         .execute(&self.pool)
