@@ -109,9 +109,17 @@ pub fn documents(
         let own = permissions.entry(queue.access.role_arn.as_deref()).or_default();
         own.extend(statements.into_iter().map(|statement| statement.numbered(index)));
     }
-    if let Some((arn, queue)) = queues.first().filter(|_| config.doctor.every.is_some()) {
-        let role = queue.access.role_arn.as_deref().or(first.access.role_arn.as_deref());
-        permissions.entry(role).or_default().extend(policy::hops(arn));
+    if let Some((arn, _)) = queues.first().filter(|_| config.doctor.every.is_some()) {
+        let of_bucket = first.access.role_arn.as_deref();
+        let of_queues: BTreeSet<_> =
+            queues.iter().map(|(_, queue)| queue.access.role_arn.as_deref()).collect();
+        permissions.entry(of_bucket).or_default().extend(policy::hops(arn));
+        for role in of_queues.iter().copied().chain([of_bucket]).collect::<BTreeSet<_>>() {
+            permissions.entry(role).or_default().push(policy::keys(arn));
+        }
+        for role in of_queues {
+            permissions.entry(role).or_default().push(policy::dead_letters(arn));
+        }
     }
     for (index, role) in trusts.keys().enumerate() {
         permissions.entry(None).or_default().push(policy::take_on(role).numbered(index));

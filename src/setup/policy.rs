@@ -129,27 +129,30 @@ pub fn queue(arn: &str, kms_key: Option<&str>) -> Vec<Statement> {
     statements
 }
 
-/// What may be looked at between bucket and queue. Where hops lie is not known beforehand, and none
-/// of this tells anything about anybody's data.
+/// What may be looked at between bucket and queue, by whoever asks for the bucket. Where hops lie is not known
+/// beforehand, and none of this tells anything about anybody's data.
 pub fn hops(arn: &Arn) -> Vec<Statement> {
-    let any = |service: &str, resource: &str| {
-        Arn { service: service.to_owned(), resource: resource.to_owned(), ..arn.clone() }.to_string()
-    };
+    let topics = ["sns:GetSubscriptionAttributes", "sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic"];
+    let rules = ["events:DescribeRule", "events:ListRuleNamesByTarget", "events:ListTargetsByRule"];
     vec![
-        allow(
-            "LookAtTopics",
-            &["sns:GetSubscriptionAttributes", "sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic"],
-            &any("sns", "*"),
-        ),
-        allow(
-            "LookAtEventBridge",
-            &["events:DescribeRule", "events:ListRuleNamesByTarget", "events:ListTargetsByRule"],
-            &any("events", "rule/*"),
-        ),
-        allow("LookAtKeys", &["kms:DescribeKey", "kms:GetKeyPolicy"], &any("kms", "key/*")),
-        // As `connect` calls the dead-letter queues that it makes.
-        allow("LookAtDeadLetters", &["sqs:GetQueueAttributes"], &any("sqs", "*-dead")),
+        allow("LookAtTopics", &topics, &beside(arn, "sns", "*")),
+        allow("LookAtEventBridge", &rules, &beside(arn, "events", "rule/*")),
     ]
+}
+
+/// Leave to look at the keys of topics, by whoever asks for the bucket, and of queues, by whoever asks for them.
+pub fn keys(arn: &Arn) -> Statement {
+    allow("LookAtKeys", &["kms:DescribeKey", "kms:GetKeyPolicy"], &beside(arn, "kms", "key/*"))
+}
+
+/// Leave to look at the dead-letter queues of queues, as `connect` calls those that it makes.
+pub fn dead_letters(arn: &Arn) -> Statement {
+    allow("LookAtDeadLetters", &["sqs:GetQueueAttributes"], &beside(arn, "sqs", "*-dead"))
+}
+
+/// Something in the account and region of something else.
+fn beside(arn: &Arn, service: &str, resource: &str) -> String {
+    Arn { service: service.to_owned(), resource: resource.to_owned(), ..arn.clone() }.to_string()
 }
 
 /// Leave to take on a role, for whoever the daemon is without one.

@@ -1,10 +1,14 @@
 //! Keys that are rotated, sessions that end, and a store that enforces policies.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use aws_sdk_s3::types::BucketVersioningStatus::Enabled;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
 
-use crate::support::{Config, Front, LIST, Play, RECEIVE, Rule, Stage, eventually};
+use crate::support::{Config, Front, LIST, Play, RECEIVE, REGION, Rule, Stage, eventually};
 
 /// Sessions are renewed ten seconds before they end.
 const SESSION: Duration = Duration::from_secs(13);
@@ -108,4 +112,98 @@ async fn a_round_trip_of_somebody_elses_change_is_timed() {
         "{found}"
     );
     assert!(told.stderr.contains("change something below \"a/\""), "{}", told.stderr);
+}
+
+/// An emulator that enforces policies; it ends with the test.
+struct Enforcing {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Enforcing {
+    fn start(stage: &Stage) -> Self {
+        let mut child = stage
+            .python_with("enforce.py", &[])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    async fn heard(&mut self) -> Value {
+        let line = self.lines.next_line().await.unwrap().expect("a line of enforce.py");
+        serde_json::from_str(&line).unwrap()
+    }
+
+    async fn tell(&mut self, what: &Value) -> Value {
+        let line = format!("{what}\n");
+        self.child.stdin.as_mut().unwrap().write_all(line.as_bytes()).await.unwrap();
+        self.heard().await
+    }
+}
+
+#[tokio::test]
+async fn policies_as_they_are_printed_are_enough() {
+    let mut stage = Stage::new().await;
+    let bucket = stage.name("enforced");
+    let mut enforcing = Enforcing::start(&stage);
+    stage.endpoint = enforcing.heard().await["endpoint"].as_str().unwrap().to_owned();
+    let role = "arn:aws:iam::000000000000:role/reader";
+    enforcing.tell(&json!(bucket)).await;
+    // The account's root connects, and asks which policies the daemon needs.
+    let root = stage.credentials("test", "test");
+    let new = Config { queues: Vec::new(), ..stage.config() };
+    stage.credentials_file = Some(root);
+    let told = stage
+        .run(&new, &["connect", "--apply", "--bucket", &bucket, "--prefix", "a/", "--region", REGION])
+        .await;
+    assert_eq!(told.code, Some(0), "{told:?}");
+    let queue = format!("{}/000000000000/stocktake", stage.endpoint);
+    let config = |external_id: &str| {
+        let keys =
+            format!("role_arn = {role:?}\nexternal_id = {external_id:?}\nenrich = [\"head\", \"tags\"]");
+        let config = Config { queues: vec![queue.clone()], doctor: "1h", ..stage.config() };
+        config.place_with(&format!("{bucket}/a/"), &keys)
+    };
+    let daemon = "arn:aws:iam::000000000000:user/daemon";
+    let policies = stage
+        .run(&config("7"), &["policy", "--bucket", &bucket, "--principal", daemon, "--format", "json"])
+        .await
+        .json();
+    let keys = enforcing.tell(&json!(policies)).await;
+    let (well, mistaken) = (config("7"), config("8"));
+    let of_daemon = stage.credentials(keys["key"].as_str().unwrap(), keys["secret"].as_str().unwrap());
+    stage.credentials_file = Some(of_daemon);
+
+    let ill = async |config: &Config| -> Vec<Value> {
+        let told = stage.run(config, &["doctor", "--format", "json"]).await.json();
+        // Databases of tests need not survive a crash, and the emulator does not know who pays.
+        let is_ill = |finding: &Value| {
+            finding["verdict"] != "ok"
+                && finding["check"] != "durability"
+                && finding["check"] != "requester pays"
+        };
+        told.into_iter().filter(is_ill).collect()
+    };
+    enforcing.tell(&json!("a/before")).await;
+    assert_eq!(ill(&well).await, Vec::<Value>::new());
+    let mut daemon = stage.serve(&well).await;
+    enforcing.tell(&json!("a/after")).await;
+    eventually("an event, and what was looked at because of it", async || {
+        daemon.must_run();
+        let looked_at =
+            "select count(*) from catalog.object_details where key = 'a/after' and tags is not null";
+        (stage.count(looked_at).await == 1).then_some(())
+    })
+    .await;
+    assert_eq!(stage.count("select count(*) from catalog.objects").await, 2);
+    assert_eq!(stage.status(&well).await.0["problems"], json!([]));
+    daemon.stop().await;
+
+    let refused = ill(&mistaken).await;
+    let failure = refused.iter().find(|finding| finding["verdict"] == "failure").unwrap();
+    assert_eq!((&failure["check"], refused.len()), (&json!("credentials"), 2), "{refused:#?}");
+    assert!(failure["remedy"].as_str().unwrap().contains("external_id"), "{failure}");
 }

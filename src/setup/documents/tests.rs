@@ -162,6 +162,29 @@ fn what_is_not_known_is_asked_for() {
 }
 
 #[test]
+fn whoever_asks_may_look() {
+    let role = "arn:aws:iam::123456789012:role/reader";
+    let section = format!("[[bucket]]\nname = 'genomics'\nregion = 'eu-central-1'\nrole_arn = '{role}'");
+    let told = Told { principal: Some(OURS.to_owned()), account: None };
+    let made = made_with("15m", &section, &told, Some(Kind::Permissions)).unwrap();
+    let looks = |(_, of, policy): &(Kind, String, Value)| {
+        let sids = policy["Statement"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|statement| statement["Sid"].as_str().unwrap());
+        (of.clone(), sids.filter(|sid| sid.starts_with("LookAt")).map(str::to_owned).collect::<Vec<_>>())
+    };
+    let [of_queue, of_bucket] = made.as_slice() else { panic!("{made:?}") };
+    assert_eq!(
+        looks(of_queue),
+        (NO_ROLE.to_owned(), vec!["LookAtKeys".to_owned(), "LookAtDeadLetters".to_owned()])
+    );
+    let more = ["LookAtBucket", "LookAtTopics", "LookAtEventBridge", "LookAtKeys"].map(str::to_owned);
+    assert_eq!(looks(of_bucket), (role.to_owned(), more.to_vec()));
+}
+
+#[test]
 fn looking_takes_leave_to_look() {
     let told = Told { principal: Some(OURS.to_owned()), account: None };
     let silent = made("[[bucket]]\nname = 'genomics'\nregion = 'eu-central-1'", &told).unwrap();

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde_json::Value;
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -262,7 +261,7 @@ fn turned_away(script: &Mutex<Script>, head: &str, operation: &str) -> Option<St
 fn shorten(script: &Mutex<Script>, session: &str, lasts: Duration) -> Option<String> {
     let (before, rest) = session.split_once("<Expiration>")?;
     let (_, after) = rest.split_once("</Expiration>")?;
-    let end = (OffsetDateTime::from(stocktake::clock::now()) + lasts).format(&Rfc3339).ok()?;
+    let end = (stocktake::clock::now() + lasts).format(&Rfc3339).ok()?;
     let key = session.split_once("<AccessKeyId>")?.1.split('<').next()?;
     script.lock().unwrap().ends.insert(key.to_owned(), Instant::now() + lasts);
     Some(format!("{before}<Expiration>{end}</Expiration>{after}"))

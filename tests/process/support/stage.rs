@@ -237,13 +237,27 @@ impl Stage {
 
     /// Runs a program of the test bed with this stage's account and database.
     async fn python(&self, program: &str, words: &[&str]) -> (bool, String) {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/testbed");
-        let mut command = Command::new(&self.python);
-        command.args(["-B"]).arg(folder.join(program)).args(words).kill_on_drop(true);
+        let mut command = self.python_with(program, words);
         let done =
             command.envs(self.environment()).env("DATABASE_URL", &self.database).output().await.unwrap();
         let text = [done.stdout, done.stderr].concat();
         (done.status.success(), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// A program of the test bed, with nothing of this stage's yet.
+    pub(crate) fn python_with(&self, program: &str, words: &[&str]) -> Command {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/testbed");
+        let mut command = Command::new(&self.python);
+        command.args(["-B"]).arg(folder.join(program)).args(words).kill_on_drop(true);
+        command
+    }
+
+    /// A file of a profile with these keys.
+    pub(crate) fn credentials(&self, key: &str, secret: &str) -> String {
+        let file = self.folder.join(format!("credentials-{key}"));
+        let text = format!("[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n");
+        std::fs::write(&file, text).unwrap();
+        file.display().to_string()
     }
 
     /// What leads an AWS client to this stage.
