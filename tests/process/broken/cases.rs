@@ -238,7 +238,7 @@ pub(super) fn queues(place: &Place) -> Vec<Broken> {
         open(&json!({ "Principal": "*", "Condition": {} })),
         open(&json!({ "Condition": { "ArnLike": { "aws:SourceArn": "arn:aws:s3:*:*:*" } } })),
         failing("retention", &["1m", "1209600"], [attribute("MessageRetentionPeriod", "60")]),
-        warned("retention", &["4days", "1209600"], [attribute("MessageRetentionPeriod", "345600")]),
+        warned("retention", &["4 days", "1209600"], [attribute("MessageRetentionPeriod", "345600")]),
         failing("maximum message size", &["1024 bytes", "65536"], [attribute("MaximumMessageSize", "1024")]),
         warned("visibility timeout", &["0s", "VisibilityTimeout"], [attribute("VisibilityTimeout", "0")]),
         warned("delivery delay", &["15m", "DelaySeconds"], [attribute("DelaySeconds", "900")]),
@@ -267,7 +267,7 @@ pub(super) fn queues(place: &Place) -> Vec<Broken> {
         ),
         broken(
             &[("dead-letter retention", "warning")],
-            &["4days"],
+            &["4 days"],
             of_dead_letters("MessageRetentionPeriod", "345600"),
         ),
         refused("receiving", &["allow sqs:ReceiveMessage"], RECEIVE, sqs_error(403, "AccessDeniedException")),
