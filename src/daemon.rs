@@ -127,7 +127,10 @@ async fn start_loops(config: &Config, daemon: &Daemon, plant: &Plant, tasks: &mu
         plant.activity.clone().keep_telling(catalog.clone(), Arc::clone(connections), shutdown.clone());
     tasks.spawn(named("activity", activity));
     tasks.spawn(named("news of changes", catalog.clone().keep_telling_changes(shutdown.clone())));
-    tasks.spawn(named("ledger", watch::keep_ledger(catalog.clone(), config.ledger.keep, shutdown.clone())));
+    tasks.spawn(named(
+        "ledger",
+        watch::keep_ledger(catalog.clone(), config.ledger.keep, clock, shutdown.clone()),
+    ));
     tasks
         .spawn(named("journal", watch::keep_journal(catalog.clone(), config.journal.keep, shutdown.clone())));
     tasks.spawn(named(

@@ -149,10 +149,18 @@ pub(crate) async fn database(
 }
 
 /// Forgets runs that ended before `keep`, with their drift, and what is in quarantine for longer, until told
-/// to stop. Zero is for ever.
-pub(crate) async fn keep_ledger(catalog: Catalog, keep: Duration, shutdown: CancellationToken) {
+/// to stop; zero is for ever. And sees that a clock which jumped puts nothing off for long.
+pub(crate) async fn keep_ledger(catalog: Catalog, keep: Duration, clock: Clock, shutdown: CancellationToken) {
     loop {
         pulse::beat();
+        match shutdown.run_until_cancelled(catalog.recall(clock())).await {
+            None => return,
+            Some(Ok(0)) => {}
+            Some(Ok(entries)) => {
+                tracing::warn!(entries, "the clock was set back: what it had put off for long is done now");
+            }
+            Some(Err(error)) => tracing::debug!(%error, "recall what is put off"),
+        }
         if !keep.is_zero() {
             match shutdown.run_until_cancelled(catalog.prune_ledger(keep)).await {
                 None => return,

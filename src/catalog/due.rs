@@ -33,7 +33,28 @@ macro_rules! take_due {
 }
 pub(super) use take_due;
 
+/// The latest that a clock which is right puts a key in doubt off, and a version that is to be looked at.
+const RECHECK_LATEST: Duration = Duration::from_secs(20 * 60);
+const LOOKUP_LATEST: Duration = Duration::from_secs(65 * 60);
+
 impl Catalog {
+    /// Makes due at once what was put off for longer than anything ever is: by a clock that was ahead then, or is
+    /// behind now. How many entries that were.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn recall(&self, now: OffsetDateTime) -> Result<u64, sqlx::Error> {
+        let mut entries = 0;
+        for (statement, latest) in [
+            ("update catalog.rechecks set due_at = $1 where due_at > $2", RECHECK_LATEST),
+            ("update catalog.lookups set due_at = $1 where due_at > $2", LOOKUP_LATEST),
+        ] {
+            let recalled = sqlx::query(statement).bind(now).bind(now + latest).execute(&self.pool).await?;
+            entries += recalled.rows_affected();
+        }
+        Ok(entries)
+    }
+
     /// Takes up to `limit` entries of a connection that are due, by a statement that [`take_due`] makes. They
     /// are not due again before `lease` is over, so that a daemon which dies does not take them with it.
     pub(super) async fn take_due<T>(

@@ -1,16 +1,22 @@
 //! From messages to rows, with a queue that does not always do as it should.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::{PgPool, Postgres, Transaction};
 use stocktake::catalog::{Catalog, Connection, MIGRATOR};
+use stocktake::clock::Clock;
 use stocktake::health::{Health, Subject};
 use stocktake::ingest::{self, Activity, Backlog, Ending, Plant, Settings, Source};
+use stocktake::model::Doubt;
+use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
-use crate::support::{Acknowledge, Line, NOW, connected, connection, eventually, rows, versions};
+use crate::support::{
+    Acknowledge, Line, NOW, at, connected, connection, eventually, rows, see, started, versions,
+};
 
 const QUEUE: &str = "https://queue";
 
@@ -38,13 +44,24 @@ fn start_with(
     receivers: usize,
     visibility: Duration,
 ) -> Ingest {
+    start_by(catalog, connection, line, receivers, visibility, || NOW)
+}
+
+fn start_by(
+    catalog: Catalog,
+    connection: Connection,
+    line: &Arc<Line>,
+    receivers: usize,
+    visibility: Duration,
+    clock: Clock,
+) -> Ingest {
     let plant = Plant {
         catalog,
         connections: Arc::new([Arc::new(connection)]),
         activity: Activity::default(),
         backlog: Backlog::default(),
         health: Health::default(),
-        clock: || NOW,
+        clock,
         ending: Ending::default(),
     };
     let settings = Settings {
@@ -277,6 +294,49 @@ async fn an_outage_of_the_database_costs_no_message_a_delivery(pool: PgPool) {
     ingest.until_in_hand(0).await;
     assert_eq!(line.deliveries(), 5, "each was delivered once");
     assert_eq!(versions(&pool, "d").await, ["v7 e latest"]);
+}
+
+/// By how many hours the clock of the next test is wrong.
+static HOURS_WRONG: AtomicI64 = AtomicI64::new(0);
+
+fn wrong_clock() -> OffsetDateTime {
+    NOW + time::Duration::hours(HOURS_WRONG.load(Ordering::Relaxed))
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_clock_that_jumps_by_hours_loses_nothing_and_removes_nothing(pool: PgPool) {
+    let (catalog, connection) = connected(pool.clone()).await;
+    let run = started(&catalog, &connection, at(-60)).await;
+    see(&catalog, &connection, &run, &[]).await;
+    assert!(catalog.complete_run(&connection, &run, NOW).await.unwrap());
+    let line = Arc::new(Line::default());
+    let (catalog, watched) = (Catalog::on(pool.clone()), connection.clone());
+    let ingest = start_by(catalog.clone(), connection, &line, 2, Duration::from_secs(1), wrong_clock);
+    for (number, hours) in [0, 6, -6, 30, 0].into_iter().enumerate() {
+        HOURS_WRONG.store(hours, Ordering::Relaxed);
+        let number = u32::try_from(number).unwrap();
+        let key = format!("k{number}");
+        line.send(body(&[put(&key, "v", 2 * number + 1), put("doubted", "", 2 * number + 2)]));
+        ingest.until_in_hand(0).await;
+        assert_eq!(versions(&pool, &key).await, ["v e latest"], "{hours} h");
+        assert_eq!(versions(&pool, "doubted").await, ["null e latest"], "{hours} h");
+        let reason = Doubt::Asked;
+        let asked =
+            catalog.take_recheck_of(&watched, &key, reason, Duration::from_secs(3), wrong_clock()).await;
+        assert_eq!(asked.unwrap().attempts, 1);
+    }
+    // What the clock put off while it was ahead is due soon after it was set back.
+    let take = async || {
+        let due = NOW + time::Duration::minutes(1);
+        let taken = catalog.take_rechecks(&watched, 10, Duration::from_secs(20), due).await.unwrap();
+        let mut keys: Vec<String> = taken.into_iter().map(|taken| taken.key).collect();
+        keys.sort_unstable();
+        keys
+    };
+    assert_eq!(take().await, ["k0", "k2", "k4"]);
+    assert_eq!(catalog.recall(NOW).await.unwrap(), 2);
+    assert_eq!(take().await, ["k1", "k3"]);
+    assert_eq!(line.deliveries(), 5, "each message was delivered once");
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
