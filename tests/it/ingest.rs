@@ -270,7 +270,9 @@ async fn what_is_held_up_is_kept_from_others(pool: PgPool) {
 async fn an_outage_of_the_database_costs_no_message_a_delivery(pool: PgPool) {
     let line = Arc::new(Line::default());
     let (catalog, connection) = connected(pool.clone()).await;
-    let tell = async |statement: &'static str| drop(sqlx::raw_sql(statement).execute(&pool).await.unwrap());
+    let tell = async |statement: &'static str| {
+        sqlx::raw_sql(statement).execute(&pool).await.unwrap();
+    };
     tell(
         "create function fill() returns trigger language plpgsql as $$
          begin raise exception 'No space left on device' using errcode = 'disk_full'; end $$;
