@@ -1,4 +1,4 @@
-//! A function to record each metric in the [table], and what shows them to Prometheus.
+//! A function to record each metric in the table, and what shows them to Prometheus.
 
 use std::time::Duration;
 
