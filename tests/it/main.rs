@@ -6,6 +6,7 @@ mod agreement;
 mod as_of;
 mod catalog;
 mod contract;
+mod cookbook;
 mod details;
 mod folders;
 mod guard;

@@ -108,6 +108,7 @@ async fn consume_by_number(pool: PgPool, is_over: Arc<AtomicBool>) -> usize {
 
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_tail_misses_nothing_and_repeats_nothing_whoever_is_slow_or_dies(pool: PgPool) {
+    connected(pool.clone()).await;
     for statement in [
         "create table places (consumer integer primary key, place text)",
         "insert into places values (0), (1)",
