@@ -172,7 +172,7 @@ async fn a_run_waits_for_credentials_that_are_refused_midway() {
     let daemon = stage.start(&config);
     let begun = stage.run_under_way().await;
     let (message, remedy) = stage.problem(&config, &format!("bucket {bucket}/")).await;
-    assert!(message.contains("InvalidAccessKeyId") && remedy.contains("credentials"), "{message}; {remedy}");
+    assert!(message.contains("InvalidAccessKeyId") && remedy.contains("access key"), "{message}; {remedy}");
     assert_eq!(stage.run_under_way().await, begun, "it may pass, so the run stays");
     front.play(slowly());
     stage.until_complete(begun).await;
