@@ -101,10 +101,13 @@ returns table (
                                                         then changes.last_modified end, recorded_at) as happened
             from catalog.changes
             -- Nobody's clock is a day slow.
-            where changes.bucket = as_of.bucket and recorded_at > as_of.at - interval '1 day'
+            -- No moment is none that can be answered for: what compares with null is not even looked at, so
+            -- nothing would refuse it.
+            where changes.bucket = as_of.bucket
+              and recorded_at > coalesce(as_of.at, '-infinity') - interval '1 day'
               and catalog.is_known(as_of.bucket, as_of.at)
         ) as line
-        where happened > as_of.at
+        where happened > coalesce(as_of.at, '-infinity')
         order by line.key, line.version_id, change_id
     ),
     touched as materialized (select distinct undone.key from undone),
