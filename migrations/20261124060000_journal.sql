@@ -39,6 +39,12 @@ create table catalog.journal_dropped (
     change_id      bigint not null
 );
 
+-- From when on the journal has everything: what was recorded before was dropped, or never written.
+create table catalog.journal_kept (
+    since timestamptz not null
+);
+insert into catalog.journal_kept values ('-infinity');
+
 -- Makes partitions for so many days from today on. A day that changes in journal_rest belong to
 -- stays there. Attaching waits for readers of the journal, but no writer waits meanwhile.
 create function catalog.add_journal_days(days integer) returns void language plpgsql as $$
@@ -68,6 +74,7 @@ declare
     cutoff timestamptz := statement_timestamp() - keep;
     relation text;
     dropped integer := 0;
+    deleted bigint;
 begin
     for relation in
         select relname from pg_inherits join pg_class on pg_class.oid = inhrelid
@@ -86,10 +93,17 @@ begin
         delete from catalog.journal_rest where ctid = any(array(
             select ctid from catalog.journal_rest where recorded_at < cutoff limit 10000))
         returning bucket, transaction_id, change_id
+    ),
+    noted as (
+        select catalog.note_journal_dropped(array(
+            select distinct on (bucket) (bucket, transaction_id, change_id)::catalog.journal_dropped
+            from gone order by bucket, transaction_id desc, change_id desc))
     )
-    select catalog.note_journal_dropped(array(
-        select distinct on (bucket) (bucket, transaction_id, change_id)::catalog.journal_dropped
-        from gone order by bucket, transaction_id desc, change_id desc)) into relation;
+    select count(*) into deleted from gone cross join noted;
+    -- Who keeps nothing writes nothing.
+    if dropped > 0 or deleted > 0 or keep <= interval '0' then
+        update catalog.journal_kept set since = greatest(since, cutoff);
+    end if;
     return dropped;
 end
 $$;
@@ -116,18 +130,50 @@ create function catalog.changes_end() returns text language sql stable parallel 
     select pg_snapshot_xmin(pg_current_snapshot()) || ':0'
 $$;
 
--- Fails where changes behind the cursor were dropped already.
-create function catalog.is_kept(bucket text, cursor text) returns boolean language plpgsql stable parallel safe as $$
+-- The two numbers of a cursor; of none, those before all changes.
+create function catalog.read_cursor(cursor text, out transaction_id xid8, out change_id bigint)
+language plpgsql immutable parallel safe as $$
 begin
+    if cursor !~ '^[0-9]{1,19}:[0-9]{1,18}$' then
+        raise exception '"%" is not a cursor of changes', cursor
+            using errcode = 'invalid_parameter_value',
+                  hint = 'a cursor is a value of catalog.changes.cursor, or of catalog.changes_end()';
+    end if;
+    transaction_id := coalesce(split_part(cursor, ':', 1), '0')::xid8;
+    change_id := coalesce(split_part(cursor, ':', 2), '0')::bigint;
+end
+$$;
+
+-- Fails where the answer would not be what is behind the cursor: where some of it was dropped, where the
+-- cursor is of another server, and where nobody ever heard of the bucket.
+create function catalog.is_kept(bucket text, cursor text) returns boolean
+language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    place record := catalog.read_cursor(cursor);
+begin
+    -- What was journaled of a bucket stays when it is disconnected.
+    if not exists (select from catalog.connections where connections.bucket = is_kept.bucket)
+        and not exists (select from catalog.journal where journal.bucket = is_kept.bucket)
+        and not exists (select from catalog.journal_dropped where journal_dropped.bucket = is_kept.bucket)
+    then
+        raise exception 'bucket "%" is not connected', bucket
+            using errcode = 'undefined_object', hint = 'select bucket, prefix from catalog.buckets';
+    end if;
     if exists (
         select from catalog.journal_dropped as dropped
         where dropped.bucket = is_kept.bucket
-          and (dropped.transaction_id, dropped.change_id)
-              > (split_part(cursor, ':', 1)::xid8, split_part(cursor, ':', 2)::bigint)
+          and (dropped.transaction_id, dropped.change_id) > (place.transaction_id, place.change_id)
+          and cursor is not null
     ) then
         raise exception 'changes of bucket "%" behind cursor "%" were dropped', bucket, cursor
             using errcode = 'object_not_in_prerequisite_state',
                   hint = 'begin again: copy catalog.object_versions, and go on from catalog.changes_end()';
+    end if;
+    if (place.transaction_id, place.change_id) > (pg_snapshot_xmin(pg_current_snapshot()), 0::bigint) then
+        raise exception 'cursor "%" is beyond the end of all changes', cursor
+            using errcode = 'object_not_in_prerequisite_state',
+                  hint = 'it is of another server, or of before this one was restored: begin again: copy '
+                         'catalog.object_versions, and go on from catalog.changes_end()';
     end if;
     return true;
 end
@@ -142,8 +188,8 @@ returns setof catalog.changes language sql stable parallel safe as $$
     where changes.bucket = changes_since.bucket
       and catalog.is_kept(changes_since.bucket, changes_since.cursor)
       and (changes.transaction_id, changes.change_id)
-          > (coalesce(split_part(changes_since.cursor, ':', 1), '0')::xid8,
-             coalesce(split_part(changes_since.cursor, ':', 2), '0')::bigint)
+          > ((catalog.read_cursor(changes_since.cursor)).transaction_id,
+             (catalog.read_cursor(changes_since.cursor)).change_id)
       and changes.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
     order by changes.transaction_id, changes.change_id
 $$;

@@ -37,6 +37,9 @@ $$;
 -- One level of folders: what ListObjectsV2 shows with this prefix and delimiter, folders first. A folder
 -- costs one descent of the index, whatever is below it: the next key to look at is the first that is not.
 -- With `deep`, all below is read, and the folders have its number, bytes and newest date.
+--
+-- By the index, also where there are no statistics yet: before a new bucket is analyzed, the planner takes it
+-- for so small that it would read and sort all of it for each folder.
 create function catalog.ls(bucket text, prefix text default '', delimiter text default '/', deep boolean default false)
 returns table (
     is_folder     boolean,
@@ -48,7 +51,11 @@ returns table (
     last_modified timestamptz,
     storage_class text,
     objects       bigint
-) language sql stable parallel safe rows 100 as $$
+) language plpgsql stable parallel safe rows 100
+set enable_seqscan = off set enable_bitmapscan = off as $$
+#variable_conflict use_column
+begin
+    return query
     with recursive found as (
         select first.*
         from catalog.is_connected(ls.bucket)
@@ -94,5 +101,6 @@ returns table (
           and inside.key < coalesce(catalog.after_prefix(found.folder), repeat(chr(1114111), 257))
     ) as below on ls.deep and found.folder is not null
     where starts_with(found.key, ls.prefix)
-    order by 1 desc, 2
+    order by 1 desc, 2;
+end
 $$;

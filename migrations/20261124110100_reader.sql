@@ -32,9 +32,6 @@ begin
 end
 $$;
 
--- It reads a table of the daemon's own.
-alter function catalog.is_kept(text, text) security definer set search_path = pg_catalog, pg_temp;
-
 comment on view catalog.objects is 'What a plain listing of the bucket shows: the latest version of each key, unless it is a delete marker.';
 comment on column catalog.objects.bucket is 'the bucket''s name';
 comment on column catalog.objects.key is 'as it is in S3, decoded; compared byte by byte';
@@ -121,7 +118,7 @@ comment on column catalog.changes.before_storage_class is 'what was there under 
 comment on column catalog.changes.before_is_delete_marker is 'whether that was a marker; null where nothing was';
 comment on column catalog.changes.cursor is 'the place of this line for `changes_since`';
 
-comment on table catalog.reconciliations is 'One row for each run, kept for ever.';
+comment on table catalog.reconciliations is 'One row for each run, kept for `ledger.keep`, 90 days; the last complete one of each bucket or prefix stays.';
 comment on column catalog.reconciliations.run_id is 'the later, the greater';
 comment on column catalog.reconciliations.bucket is 'what was listed; the prefix may be longer than the configured one';
 comment on column catalog.reconciliations.prefix is 'what was listed; the prefix may be longer than the configured one';
@@ -146,13 +143,13 @@ comment on column catalog.reconciliations.allow_removals is 'an operator lifted 
 comment on column catalog.reconciliations.is_cleared is 'an operator lifted that guard; its removals may be applied';
 comment on column catalog.reconciliations.ticket is 'doubts up to this one are older than the run';
 
-comment on table catalog.drift is 'One row for each difference a run found, kept for ever. What the first run of a new bucket loads is no drift: nothing was promised before it.';
+comment on table catalog.drift is 'One row for each difference a run found, kept as long as the run: for `ledger.keep`, 90 days, or until the bucket is forgotten (`stocktake disconnect --drop-rows --apply`). What the first run of a new bucket loads is no drift: nothing was promised before it.';
 comment on column catalog.drift.drift_id is 'the later, the greater';
 comment on column catalog.drift.run_id is 'of `reconciliations`';
 comment on column catalog.drift.bucket is 'which version';
 comment on column catalog.drift.key is 'which version';
 comment on column catalog.drift.version_id is 'which version';
-comment on column catalog.drift.kind is '`missing`: the bucket has it, the catalog had not; `stale`: another content; `ghost`: the catalog had it, the bucket has not; `latest`: another version is the latest';
+comment on column catalog.drift.kind is '`missing`: the bucket has it, the catalog had not; `stale`: another content; `ghost`: the catalog had it, the bucket has not; `latest`: another version is the latest; `stats`: `bucket_stats` was wrong';
 comment on column catalog.drift.found_at is 'ours';
 comment on column catalog.drift.detail is '`before` and `after` the repair: what the catalog said of this version, see below; null where it said nothing';
 
@@ -167,7 +164,7 @@ comment on column catalog.rechecks.ticket is 'changes with each new doubt';
 comment on column catalog.rechecks.run_id is 'the run that raised the doubt, if one did';
 comment on column catalog.rechecks.last_error is 'why it could not be listed';
 
-comment on table catalog.quarantine is 'Messages, and records of messages, that could not be read. They were acknowledged. Kept for ever.';
+comment on table catalog.quarantine is 'Messages, and records of messages, that could not be read. They were acknowledged. Kept for `ledger.keep`, 90 days, whether or not they were put through.';
 comment on column catalog.quarantine.quarantine_id is 'the later, the greater';
 comment on column catalog.quarantine.received_at is 'ours';
 comment on column catalog.quarantine.queue is 'the URL of the queue, and SQS''s id of the message';
@@ -178,7 +175,7 @@ comment on column catalog.quarantine.body is 'of the whole message; NUL characte
 comment on column catalog.quarantine.reason is 'names the field';
 comment on column catalog.quarantine.replayed_at is 'when `stocktake replay` put it through; set it yourself for what was dealt with otherwise: `stocktake status` counts the rest';
 
-comment on table catalog.problems is 'What is wrong, as a daemon met it; `stocktake status` shows the same. What another process did, such as a run that the guard stopped, is here within a minute. What a daemon left behind that was stopped stays until one finds its subject well.';
+comment on table catalog.problems is 'What is wrong, as a daemon met it; `stocktake status` shows the same, causes before what comes of them. What another process did, such as a run that the guard stopped, is here within a minute. What a daemon left behind that was stopped stays until one finds its subject well: look into `daemons` whether one is at work.';
 comment on column catalog.problems.subject is '`database`, `queue <url>`, `bucket <name>/<prefix>`, `notifications of bucket <name>/<prefix>`, `set-up of bucket <name>/<prefix>`; with ` (acknowledging)` or ` (visibility)` behind the URL of a queue, for that part of the work with it';
 comment on column catalog.problems.message is 'what is wrong, and what to do';
 comment on column catalog.problems.remedy is 'what is wrong, and what to do';

@@ -97,8 +97,6 @@ comment on column catalog.bucket_stats.noncurrent_versions is 'versions that are
 comment on column catalog.bucket_stats.noncurrent_bytes is 'versions that are not the latest of their key, without markers';
 comment on column catalog.bucket_stats.delete_markers is 'all of them, the latest or not';
 
-comment on column catalog.drift.kind is '`missing`: the bucket has it, the catalog had not; `stale`: another content; `ghost`: the catalog had it, the bucket has not; `latest`: another version is the latest; `stats`: `bucket_stats` was wrong';
-comment on column catalog.drift.detail is '`before` and `after` the repair: what the catalog said of this version, see below; null where it said nothing';
 comment on function catalog.repair_stats is 'Counts a bucket and puts bucket_stats right: for the daemon.';
 comment on function catalog.fold_stats is 'Sums up what transactions noted for bucket_stats: for the daemon.';
 

@@ -1,50 +1,5 @@
 -- What was there at some moment of the past: what is there now, with every change since then undone.
 
--- From when on the journal has everything: what was recorded before was dropped, or never written.
-create table catalog.journal_kept (
-    since timestamptz not null
-);
-insert into catalog.journal_kept values ('-infinity');
-
-create or replace function catalog.drop_journal_days(keep interval) returns integer language plpgsql as $$
-declare
-    cutoff timestamptz := statement_timestamp() - keep;
-    relation text;
-    dropped integer := 0;
-    deleted bigint;
-begin
-    for relation in
-        select relname from pg_inherits join pg_class on pg_class.oid = inhrelid
-        where inhparent = 'catalog.journal'::regclass and relname ~ '^journal_\d{8}$'
-          and (to_date(right(relname, 8), 'YYYYMMDD') + 1)::timestamp at time zone 'UTC' <= cutoff
-        order by relname
-    loop
-        execute format('lock table catalog.%I in share mode', relation);
-        execute format('select catalog.note_journal_dropped(array(select distinct on (bucket)
-                            (bucket, transaction_id, change_id)::catalog.journal_dropped
-                            from catalog.%I order by bucket desc, transaction_id desc, change_id desc))', relation);
-        execute format('drop table catalog.%I', relation);
-        dropped := dropped + 1;
-    end loop;
-    with gone as (
-        delete from catalog.journal_rest where ctid = any(array(
-            select ctid from catalog.journal_rest where recorded_at < cutoff limit 10000))
-        returning bucket, transaction_id, change_id
-    ),
-    noted as (
-        select catalog.note_journal_dropped(array(
-            select distinct on (bucket) (bucket, transaction_id, change_id)::catalog.journal_dropped
-            from gone order by bucket, transaction_id desc, change_id desc))
-    )
-    select count(*) into deleted from gone cross join noted;
-    -- Who keeps nothing writes nothing.
-    if dropped > 0 or deleted > 0 or keep <= interval '0' then
-        update catalog.journal_kept set since = greatest(since, cutoff);
-    end if;
-    return dropped;
-end
-$$;
-
 -- Since when all is known that happened in a bucket: since the first listing of each of its prefixes, as far as
 -- the journal is kept. Null while a first listing is not complete.
 create function catalog.history_from(bucket text) returns timestamptz
@@ -154,4 +109,3 @@ $$;
 
 comment on function catalog.as_of is 'The versions and markers that were in a bucket at a moment of the past.';
 comment on function catalog.history_from is 'The earliest moment that as_of knows of; null while the first listing is not complete.';
-comment on table catalog.drift is 'One row for each difference a run found, kept until the bucket is forgotten (`stocktake disconnect --drop-rows --apply`). What the first run of a new bucket loads is no drift: nothing was promised before it.';

@@ -28,4 +28,3 @@ comment on column catalog.daemons.seen_at is 'when it last said that it is there
 comment on column catalog.daemons.stopped_at is 'when it ended as it was told to; null if it is at work, or died';
 comment on column catalog.daemons.lag is 'the age of the oldest message that it received last';
 comment on column catalog.daemons.is_running is 'whether it is at work, as far as can be told: it was not stopped, and not silent for half a minute';
-comment on table catalog.problems is 'What is wrong, as a daemon met it; `stocktake status` shows the same, causes before what comes of them. What another process did, such as a run that the guard stopped, is here within a minute. What a daemon left behind that was stopped stays until one finds its subject well: look into `daemons` whether one is at work.';
