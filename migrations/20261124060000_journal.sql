@@ -185,7 +185,8 @@ $$;
 create function catalog.changes_since(bucket text, cursor text default null)
 returns setof catalog.changes language sql stable parallel safe as $$
     select changes.* from catalog.changes
-    where changes.bucket = changes_since.bucket
+    -- What is compared with null is not even looked at, so nothing would refuse it.
+    where changes.bucket = coalesce(changes_since.bucket, '')
       and catalog.is_kept(changes_since.bucket, changes_since.cursor)
       and (changes.transaction_id, changes.change_id)
           > ((catalog.read_cursor(changes_since.cursor)).transaction_id,

@@ -22,12 +22,21 @@ language sql immutable parallel safe as $$
     end
 $$;
 
--- Fails for a bucket that nobody connected: an empty answer would say that it is empty.
-create function catalog.is_connected(bucket text) returns boolean
+-- Fails for a bucket of which nobody connected anything that has to do with the prefix: an empty answer would
+-- say that nothing is there.
+create function catalog.is_connected(bucket text, prefix text default '') returns boolean
 language plpgsql stable parallel safe as $$
 begin
     if not exists (select from catalog.buckets where buckets.bucket = is_connected.bucket) then
         raise exception 'bucket "%" is not connected', bucket
+            using errcode = 'undefined_object', hint = 'select bucket, prefix from catalog.buckets';
+    end if;
+    if not exists (
+        select from catalog.buckets
+        where buckets.bucket = is_connected.bucket
+          and (starts_with(is_connected.prefix, buckets.prefix) or starts_with(buckets.prefix, is_connected.prefix))
+    ) then
+        raise exception 'prefix "%" of bucket "%" is not connected', prefix, bucket
             using errcode = 'undefined_object', hint = 'select bucket, prefix from catalog.buckets';
     end if;
     return true;
@@ -55,18 +64,17 @@ returns table (
 set enable_seqscan = off set enable_bitmapscan = off as $$
 #variable_conflict use_column
 begin
+    perform catalog.is_connected(ls.bucket, ls.prefix);
     return query
     with recursive found as (
-        select first.*
-        from catalog.is_connected(ls.bucket)
-        left join lateral (
+        (
             select now.key, now.version_id, now.size, now.etag, now.last_modified, now.storage_class,
                    catalog.folder_of(now.key, ls.prefix, ls.delimiter) as folder
             from catalog.objects as now
             where now.bucket = ls.bucket and now.key >= ls.prefix
             order by now.key
             limit 1
-        ) as first on true
+        )
         union all
         select next.*
         from found

@@ -56,9 +56,8 @@ returns table (
                                                         then changes.last_modified end, recorded_at) as happened
             from catalog.changes
             -- Nobody's clock is a day slow.
-            -- No moment is none that can be answered for: what compares with null is not even looked at, so
-            -- nothing would refuse it.
-            where changes.bucket = as_of.bucket
+            -- What is compared with null is not even looked at, so nothing would refuse it.
+            where changes.bucket = coalesce(as_of.bucket, '')
               and recorded_at > coalesce(as_of.at, '-infinity') - interval '1 day'
               and catalog.is_known(as_of.bucket, as_of.at)
         ) as line

@@ -132,9 +132,13 @@ async fn what_is_not_known_is_an_error(pool: PgPool) {
     catalog.complete_run(&connection, &run, NOW).await.unwrap();
     assert!(error(then(&pool, -21.0).await).contains("its history goes back to 2026-11-01 11:59:40"));
     assert!(error(then(&pool, 1e9).await).contains("is not known yet"));
-    let never =
-        sqlx::query("select from catalog.as_of('genomics', null)").fetch_all(&pool).await.unwrap_err();
-    assert!(never.to_string().contains("at no moment is not known yet"), "{never}");
+    for (statement, expected) in [
+        ("select from catalog.as_of('genomics', null)", "at no moment is not known yet"),
+        ("select from catalog.as_of(null, now())", "is not connected"),
+    ] {
+        let error = sqlx::query(statement).fetch_all(&pool).await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{statement}: {error}");
+    }
     assert_eq!(then(&pool, 0.0).await.unwrap(), (Vec::new(), true));
     // With the journal, history goes.
     catalog.drop_journal_days(Duration::from_secs(3_600)).await.unwrap();

@@ -167,13 +167,18 @@ async fn what_a_cursor_is_wrong_by_is_told(pool: PgPool) {
     let catalog = Catalog::on(pool.clone());
     catalog.connect(&connection(""), NOW).await.unwrap();
     let table = [
-        ("genomics", None, ""),
-        ("genomics", Some("3:0"), ""),
-        ("genomic", None, "bucket \"genomic\" is not connected"),
-        ("genomics", Some("999999999999:0"), "cursor \"999999999999:0\" is beyond the end of all changes"),
-        ("genomics", Some("yesterday"), "\"yesterday\" is not a cursor of changes"),
-        ("genomics", Some(""), "\"\" is not a cursor of changes"),
-        ("genomics", Some("7"), "\"7\" is not a cursor of changes"),
+        (Some("genomics"), None, ""),
+        (Some("genomics"), Some("3:0"), ""),
+        (None, None, "is not connected"),
+        (Some("genomic"), None, "bucket \"genomic\" is not connected"),
+        (
+            Some("genomics"),
+            Some("999999999999:0"),
+            "cursor \"999999999999:0\" is beyond the end of all changes",
+        ),
+        (Some("genomics"), Some("yesterday"), "\"yesterday\" is not a cursor of changes"),
+        (Some("genomics"), Some(""), "\"\" is not a cursor of changes"),
+        (Some("genomics"), Some("7"), "\"7\" is not a cursor of changes"),
     ];
     for (bucket, cursor, expected) in table {
         let told = sqlx::query("select * from catalog.changes_since($1, $2)")
@@ -184,7 +189,7 @@ async fn what_a_cursor_is_wrong_by_is_told(pool: PgPool) {
         let told = told.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(
             told.contains(expected) && told.is_empty() == expected.is_empty(),
-            "{bucket} {cursor:?}: {told}"
+            "{bucket:?} {cursor:?}: {told}"
         );
     }
 }

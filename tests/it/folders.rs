@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use fastrand::Rng;
 use sqlx::PgPool;
-use stocktake::catalog::MIGRATOR;
+use stocktake::catalog::{Catalog, MIGRATOR};
 use stocktake::model::{Claim, Fact};
 
-use crate::support::{NOW, claim, connected, put};
+use crate::support::{NOW, claim, connected, connection, put};
 
 /// What `ListObjectsV2` answers, as its documentation says it: keys below the prefix, those with the
 /// delimiter after the prefix rolled up into what is up to and with it. Folders first.
@@ -141,8 +141,26 @@ async fn a_folder_comes_and_goes_with_its_keys(pool: PgPool) {
     let removed = claim("v", Fact::Removed, "02", 1);
     catalog.apply(&connection, &[("a/b/c", &removed), ("a/", &removed)], NOW).await.unwrap();
     assert_eq!(ls(&pool, "", "/").await, [file("d")]);
-    let error = sqlx::query("select from catalog.ls('genomic')").fetch_all(&pool).await.unwrap_err();
-    assert!(error.to_string().contains("bucket \"genomic\" is not connected"), "{error}");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_is_not_connected_is_not_empty(pool: PgPool) {
+    let catalog = Catalog::on(pool.clone());
+    catalog.connect(&connection("runs/2026/"), NOW).await.unwrap();
+    for prefix in ["", "ru", "runs/", "runs/2026/", "runs/2026/x/"] {
+        assert_eq!(ls(&pool, prefix, "/").await, []);
+    }
+    for (arguments, expected) in [
+        ("'genomic'", "bucket \"genomic\" is not connected"),
+        ("null", "is not connected"),
+        ("'genomics', 'runs/2025/'", "prefix \"runs/2025/\" of bucket \"genomics\" is not connected"),
+        ("'genomics', 'x'", "prefix \"x\" of bucket \"genomics\" is not connected"),
+        ("'genomics', null", "is not connected"),
+    ] {
+        let statement = sqlx::AssertSqlSafe(format!("select from catalog.ls({arguments})"));
+        let error = sqlx::query(statement).fetch_all(&pool).await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{arguments}: {error}");
+    }
 }
 
 /// How often a function is called before Postgres keeps one plan of it.
