@@ -137,12 +137,9 @@ pub struct Connect {
     /// What is to be connected
     #[command(flatten)]
     pub place: Place,
-    /// Do what is planned
-    #[arg(long)]
-    pub apply: bool,
-    /// Let S3 not try whether it can send: others' destinations in the bucket may be gone
-    #[arg(long, requires = "apply")]
-    pub skip_validation: bool,
+    /// Whether it is done
+    #[command(flatten)]
+    pub resolve: Resolve,
     /// Print the plan in another language, and do nothing
     #[arg(long, value_enum, value_name = "LANGUAGE", conflicts_with = "apply")]
     pub print: Option<Language>,
@@ -154,15 +151,23 @@ pub struct Disconnect {
     /// What is to be disconnected
     #[command(flatten)]
     pub place: Place,
+    /// Whether it is done
+    #[command(flatten)]
+    pub resolve: Resolve,
+    /// Drop the rows of the catalog, too: they are not needed for a new start, and take long to make again
+    #[arg(long)]
+    pub drop_rows: bool,
+}
+
+/// Whether a plan is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Args)]
+pub struct Resolve {
     /// Do what is planned
     #[arg(long)]
     pub apply: bool,
     /// Let S3 not try whether it can send: others' destinations in the bucket may be gone
     #[arg(long, requires = "apply")]
     pub skip_validation: bool,
-    /// Drop the rows of the catalog, too: they are not needed for a new start, and take long to make again
-    #[arg(long)]
-    pub drop_rows: bool,
 }
 
 /// A part of a bucket and its queue, as far as the configuration does not say it.

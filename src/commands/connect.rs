@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::{self, Bucket, Config};
 use crate::setup::aws::Account;
 use crate::setup::connect::{Meant, Presence, carry_out, survey};
-use crate::setup::plan::{self, Action, Found, Plan, Step, Target};
+use crate::setup::plan::{self, Action, DEAD, Found, Plan, Step, Target};
 use crate::setup::{Wish, is_account, terraform};
 use crate::telemetry;
 use crate::wiring::{self, Clients};
@@ -44,11 +44,11 @@ pub(super) async fn connect(
         print_to_people(format, "nothing was changed")?;
         return Ok(Exit::Failed);
     }
-    if options.apply {
-        planned.carry_out(options.skip_validation).await?;
+    if options.resolve.apply {
+        planned.carry_out(options.resolve.skip_validation).await?;
     }
     if format == Format::Text {
-        print(&last_words(&planned, options.apply).await?)?;
+        print(&last_words(&planned, options.resolve.apply).await?)?;
     }
     Ok(Exit::Done)
 }
@@ -61,22 +61,22 @@ pub(super) async fn disconnect(
 ) -> anyhow::Result<Exit> {
     let planned = planned(file, &options.place, Presence::PerhapsGone, plan::disconnect, clock).await?;
     print(&shown(&planned.plan, format))?;
-    if options.apply {
-        planned.carry_out(options.skip_validation).await?;
+    if options.resolve.apply {
+        planned.carry_out(options.resolve.skip_validation).await?;
     }
-    let rows = match (options.drop_rows, options.apply) {
+    let rows = match (options.drop_rows, options.resolve.apply) {
         (false, _) => Rows::Kept,
         (true, false) => Rows::Doomed,
         (true, true) => drop_rows(&planned.meeting).await?,
     };
     let is_done = planned.plan.is_done() && rows != Rows::Dropped;
-    let last = match (options.apply, is_done) {
+    let last = match (options.resolve.apply, is_done) {
         (false, _) => "nothing was changed; --apply does what is planned",
         (true, true) => "there was nothing to do",
         (true, false) => "done",
     };
     let mut words = vec![rows.words(), last];
-    if options.apply && !planned.meeting.is_new {
+    if options.resolve.apply && !planned.meeting.is_new {
         words.push("take the [[bucket]] section out of the configuration, or a daemon goes on listing it");
     }
     print_to_people(format, &words.join("\n"))?;
@@ -263,6 +263,9 @@ fn queue(
     match (known.as_slice(), &place.queue) {
         ([queue], _) => Ok((queue.url.clone(), queue.access.clone(), queue.kms_key.clone())),
         ([], named) => {
+            if let Some(wrong) = named.as_deref().and_then(unfit) {
+                return Err(Usage(format!("--queue: {wrong}")).into());
+            }
             let access = Access { region: bucket.access.region.clone(), ..config.aws.clone() };
             Ok((named.clone().unwrap_or_else(|| "stocktake".to_owned()), access, None))
         }
@@ -272,6 +275,22 @@ fn queue(
                 .into())
         }
     }
+}
+
+/// What is wrong with the name of a queue to be made, as SQS sees it
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html>). A URL is of
+/// a queue that is there.
+fn unfit(name: &str) -> Option<String> {
+    /// What SQS allows, less what the name of the queue for dead letters has more.
+    const NAME_MAX: usize = 80 - DEAD.len();
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if name.trim_end_matches('/').ends_with(".fifo") {
+        return Some(format!("{name:?} is a FIFO queue, which S3 cannot notify: leave .fifo out"));
+    }
+    let is_fit = (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(is_allowed);
+    (!is_fit && !name.contains("://")).then(|| {
+        format!("{name:?} is no name of a queue: that has up to {NAME_MAX} letters, digits, - and _")
+    })
 }
 
 fn shown(plan: &Plan, format: Format) -> String {
@@ -339,4 +358,30 @@ async fn last_words(planned: &Planned, is_applied: bool) -> anyhow::Result<Strin
         words.push(sections.join("\n\n"));
     }
     Ok(words.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_that_cannot_be_made_is_not_planned() {
+        let longest = "q".repeat(75);
+        for fit in ["stocktake", "a-b_C9", &longest, "https://sqs.eu-central-1.amazonaws.com/123456789012/q"]
+        {
+            assert_eq!(unfit(fit), None, "{fit}");
+        }
+        let long = "q".repeat(76);
+        for (name, expected) in [
+            ("", "is no name of a queue"),
+            ("bad name!", "up to 75 letters, digits, - and _"),
+            ("größe", "is no name of a queue"),
+            (&long, "is no name of a queue"),
+            ("events.fifo", "which S3 cannot notify"),
+            ("https://sqs.eu-central-1.amazonaws.com/123456789012/q.fifo", "which S3 cannot notify"),
+        ] {
+            let wrong = unfit(name).unwrap_or_default();
+            assert!(wrong.contains(expected), "{name}: {wrong}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use super::print;
 use crate::cli::{Exit, Format};
@@ -23,10 +23,11 @@ pub(super) fn decode(files: &[PathBuf], format: Format) -> anyhow::Result<Exit> 
         std::io::stdin().read_to_end(&mut bytes).context("read standard input")?;
         texts.push(bytes);
     }
-    let mut is_read = true;
+    let (mut is_read, mut count) = (true, 0);
     for text in texts {
         let text = String::from_utf8_lossy(&text);
         for body in bodies(&text) {
+            count += 1;
             let body = read(&body);
             is_read &= !matches!(body, Body::Undecodable(_));
             print(&match format {
@@ -35,5 +36,9 @@ pub(super) fn decode(files: &[PathBuf], format: Format) -> anyhow::Result<Exit> 
             })?;
         }
     }
+    ensure!(
+        count > 0,
+        "there is nothing to decode: give the body of a message, in a file or on standard input"
+    );
     Ok(if is_read { Exit::Done } else { Exit::Failed })
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::doctor::{Depth, examined};
 use super::estate::{Builder, Notices, QueueLook, Side};
 use super::finding::Verdict;
-use super::plan::{Action, BEFORE, Found, MADE, Plan, Target};
+use super::plan::{Action, BEFORE, DEAD, Found, MADE, Plan, Target};
 use super::{Arn, Wish, notice, partition};
 use crate::bucket::rules::Rules;
 use crate::chain::chain;
@@ -102,7 +102,7 @@ pub async fn survey(
             );
         }
     }
-    let dead = format!("{name}-dead");
+    let dead = format!("{name}{DEAD}");
     let dead_arn = Arn { resource: dead.clone(), ..arn.clone() }.to_string();
     if let Some(url) = estate.queue_url(&dead).await.map_err(told)? {
         known.dead = Some(estate.queue(&url).await.map_err(told)?);

@@ -17,6 +17,8 @@ pub use disconnect::disconnect;
 pub const MADE: &str = "stocktake:made";
 /// What a setting was before, so that it comes back: followed by its name.
 pub const BEFORE: &str = "stocktake:before:";
+/// The queue for the dead letters of another is called as that, with this behind it.
+pub const DEAD: &str = "-dead";
 /// The ids of our rules begin with this.
 pub const OURS: &str = "stocktake";
 

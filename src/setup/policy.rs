@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::Arn;
+use super::plan::DEAD;
 
 /// A policy.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -147,7 +148,7 @@ pub fn keys(arn: &Arn) -> Statement {
 
 /// Leave to look at the dead-letter queues of queues, as `connect` calls those that it makes.
 pub fn dead_letters(arn: &Arn) -> Statement {
-    allow("LookAtDeadLetters", &["sqs:GetQueueAttributes"], &beside(arn, "sqs", "*-dead"))
+    allow("LookAtDeadLetters", &["sqs:GetQueueAttributes"], &beside(arn, "sqs", &format!("*{DEAD}")))
 }
 
 /// Something in the account and region of something else.

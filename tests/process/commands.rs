@@ -37,6 +37,8 @@ async fn decode_reads_files_and_standard_input_without_any_configuration() {
     let garbage = alone(&["decode"], "not a message").await;
     assert!(garbage.code == Some(1) && garbage.stdout.contains("undecodable: not JSON"), "{garbage:?}");
 
+    let nothing = alone(&["decode"], " \n").await;
+    assert!(nothing.code == Some(1) && nothing.stderr.contains("nothing to decode"), "{nothing:?}");
     let absent = alone(&["decode", "no/such/file"], "").await;
     assert!(absent.code == Some(1) && absent.stderr.contains("no/such/file"), "{absent:?}");
 }

@@ -9,6 +9,7 @@ use super::{Action, BEFORE, Found, MADE, OURS, Plan, Step, Target};
 use crate::bucket::rules::{Destination, Rule};
 use crate::setup::checks::described;
 use crate::setup::estate::QueueLook;
+use crate::words::counted;
 
 /// Plans to undo what [`super::connect()`] did, and nothing else.
 pub fn disconnect(target: &Target, found: &Found) -> Plan {
@@ -108,7 +109,8 @@ fn leave(target: &Target, found: &Found, look: &QueueLook) -> Vec<Step> {
 }
 
 fn delete(name: &str, what: String, look: &QueueLook) -> Step {
-    let count = look.waiting + look.in_hand;
-    let lines = if count == 0 { Vec::new() } else { vec![format!("  - {count} messages are lost with it")] };
+    let count = usize::try_from(look.waiting + look.in_hand).unwrap_or(usize::MAX);
+    let lines =
+        if count == 0 { Vec::new() } else { vec![format!("  - {} lost with it", counted(count, "message"))] };
     Step { action: Some(Action::DeleteQueue { name: name.to_owned() }), what, lines }
 }

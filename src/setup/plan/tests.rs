@@ -251,7 +251,7 @@ fn a_plan_is_shown_with_what_changes() {
     };
     let back = disconnect(&target("a/"), &full).steps;
     assert!(
-        back.last().unwrap().to_string().ends_with("will be deleted\n  - 7 messages are lost with it"),
+        back.last().unwrap().to_string().ends_with("will be deleted\n  - 7 messages lost with it"),
         "{back:?}"
     );
 }
