@@ -58,12 +58,17 @@ def locked(path):
 
 def python():
     """An interpreter that has the packages of requirements.txt."""
-    requirements = HERE / "requirements.txt"
-    folder = home() / "python"
+    return packages("requirements.txt", "python", "the Python packages of the test bed")
+
+
+def packages(requirements, name, what):
+    """The interpreter of a virtual environment that has the packages of a file beside this one."""
+    requirements = HERE / requirements
+    folder = home() / name
     interpreter = folder / "bin" / "python"
 
     def build():
-        say("preparing the Python packages of the test bed")
+        say(f"preparing {what}")
         # Without pip: Debian's Python cannot put it there before python3-venv is installed.
         venv.create(folder, with_pip=False, symlinks=True)
         install(pip(interpreter), requirements, [])
@@ -102,17 +107,7 @@ def tool(name):
 
 def wheels():
     """The folder of what requirements-deploy.txt has."""
-    requirements = HERE / "requirements-deploy.txt"
-    folder = home() / "deploy"
-    interpreter = folder / "bin" / "python"
-
-    def build():
-        say("preparing what the tests of deploy/ check with")
-        venv.create(folder, with_pip=False, symlinks=True)
-        install(pip(interpreter), requirements, [])
-
-    once(folder, requirements, interpreter, build)
-    return interpreter.parent
+    return packages("requirements-deploy.txt", "deploy", "what the tests of deploy/ check with").parent
 
 
 def debian_tool(name):
