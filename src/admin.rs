@@ -1,4 +1,4 @@
-//! The admin endpoint: probes and metrics. It only reads, and it has nothing secret to show.
+//! The admin endpoint: probes and metrics, which have nothing secret to show, and the status page. It only reads.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -43,19 +43,22 @@ pub async fn bind(listen: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Answers until told to stop.
+/// Answers until told to stop. Probes and metrics are for programs, which need no token; the paths of `page` see to
+/// their own.
 pub async fn serve(
     listener: TcpListener,
     health: Health,
     pulses: Pulses,
     metrics: PrometheusHandle,
+    page: Router,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let router = Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(render))
-        .with_state(Admin { health, pulses, metrics });
+        .with_state(Admin { health, pulses, metrics })
+        .merge(page);
     let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::select! {
         served = server.into_future() => served.context("serve the admin endpoint"),
@@ -200,7 +203,8 @@ mod tests {
         ::metrics::with_local_recorder(&recorder, || {
             ::metrics::counter!("stocktake_tests_total").increment(1)
         });
-        let served = serve(listener, health.clone(), pulses.clone(), recorder.handle(), stop.clone());
+        let served =
+            serve(listener, health.clone(), pulses.clone(), recorder.handle(), Router::new(), stop.clone());
         Running { address, health, pulses, stop, server: tokio::spawn(served) }
     }
 

@@ -17,6 +17,7 @@ use crate::config::{self, Config};
 use crate::enrich::Enricher;
 use crate::health::{Health, Subject};
 use crate::ingest::{self, Activity, Backlog, Ending, Plant, Settings, Source};
+use crate::page::{self, Page};
 use crate::recheck::Rechecker;
 use crate::reconcile::{self, Keeper, Schedule};
 use crate::setup::rounds::Rounds;
@@ -53,8 +54,21 @@ pub async fn serve(
     let mut tasks = JoinSet::new();
     if let Some(address) = config.admin.listen {
         let listener = admin::bind(address).await?;
-        let admin =
-            admin::serve(listener, health.clone(), pulse::of_process(), metrics.clone(), shutdown.clone());
+        let page = if config.admin.shows_page() {
+            let catalog = wiring::catalog_to_read(config)?;
+            let config = Arc::new(config.clone());
+            Page::new(catalog, config, health.clone(), pulse::of_process(), clock).router()
+        } else {
+            page::refused()
+        };
+        let admin = admin::serve(
+            listener,
+            health.clone(),
+            pulse::of_process(),
+            metrics.clone(),
+            page,
+            shutdown.clone(),
+        );
         tasks.spawn(async move {
             if let Err(error) = admin.await {
                 tracing::error!("{}", chain(error.as_ref()));

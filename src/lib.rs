@@ -19,6 +19,8 @@ pub mod inventory;
 pub mod metrics;
 pub mod model;
 pub mod notification;
+mod overview;
+pub mod page;
 pub mod pulse;
 pub mod queue;
 pub mod recheck;

@@ -84,15 +84,27 @@ impl Clients {
 /// When the URL means nothing to Postgres's driver, or the certificates it names cannot be read.
 pub(crate) fn catalog(config: &Config) -> anyhow::Result<Catalog> {
     let database = &config.database;
+    Ok(Catalog::new(postgres(config)?, database.max_connections, database.connect_timeout))
+}
+
+/// The same catalog, for the status page, which only reads.
+///
+/// # Errors
+/// As of [`catalog`].
+pub(crate) fn catalog_to_read(config: &Config) -> anyhow::Result<Catalog> {
+    Ok(Catalog::to_read(postgres(config)?))
+}
+
+fn postgres(config: &Config) -> anyhow::Result<PgConnectOptions> {
+    let database = &config.database;
     // The driver would not say which file it is that it does not find.
     if let Some(file) = database.url.root_certificate() {
         std::fs::File::open(&file).with_context(|| format!("read sslrootcert {file:?} of database.url"))?;
     }
     // The driver's own error may quote the URL, and with it the password.
-    let options = PgConnectOptions::from_str(database.url.expose())
+    PgConnectOptions::from_str(database.url.expose())
         .map_err(|_| anyhow::anyhow!("database.url: not a URL that Postgres's driver understands"))
-        .context("read the configuration")?;
-    Ok(Catalog::new(options, database.max_connections, database.connect_timeout))
+        .context("read the configuration")
 }
 
 /// The queues that S3 may send a bucket's events to: those in its region, or where that is not known.

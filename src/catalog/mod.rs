@@ -86,6 +86,17 @@ const SESSION: [(&str, &str); 5] = [
 /// How long Postgres may take to answer when it is asked whether it is there.
 const REACH_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How many connections those have at once who only look.
+const READERS_MAX: u32 = 3;
+/// How long they wait for one.
+const READ_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a statement of theirs may take.
+pub const READ_LIMIT: Duration = Duration::from_secs(5);
+/// How long it may wait for a lock.
+const READ_LOCK_LIMIT: &str = "1s";
+/// How long a connection of theirs is kept without use.
+const READ_IDLE: Duration = Duration::from_secs(60);
+
 /// The catalog in Postgres. Clones share one pool.
 #[derive(Clone, Debug)]
 pub struct Catalog {
@@ -105,6 +116,23 @@ impl Catalog {
             .max_connections(connections_max)
             .acquire_timeout(patience)
             .after_connect(|connection, _| Box::pin(sync_commits(connection)))
+            .connect_lazy_with(options);
+        Self::on(pool)
+    }
+
+    /// A catalog behind `options` for those who only look, and whom nobody is to wait for: connections of its own and
+    /// few, on which nothing can be written, and each statement ends after [`READ_LIMIT`].
+    pub fn to_read(options: PgConnectOptions) -> Self {
+        let limit = format!("{}ms", READ_LIMIT.as_millis());
+        let options = options.application_name("stocktake page").options(SESSION).options([
+            ("default_transaction_read_only", "on"),
+            ("statement_timeout", limit.as_str()),
+            ("lock_timeout", READ_LOCK_LIMIT),
+        ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(READERS_MAX)
+            .acquire_timeout(READ_PATIENCE)
+            .idle_timeout(READ_IDLE)
             .connect_lazy_with(options);
         Self::on(pool)
     }

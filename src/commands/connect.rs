@@ -6,7 +6,6 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use serde_json::json;
 
-use super::table::printable;
 use super::{Usage, print};
 use crate::aws::Access;
 use crate::cli::{Connect, Disconnect, Exit, Format, Place};
@@ -18,6 +17,7 @@ use crate::setup::plan::{self, Action, DEAD, Found, Plan, Step, Target};
 use crate::setup::{Wish, is_account, terraform};
 use crate::telemetry;
 use crate::wiring::{self, Clients};
+use crate::words::printable;
 
 /// A part of a bucket, the queue that is meant for it, and the way to ask about both.
 struct Meeting {

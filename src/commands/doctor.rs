@@ -4,7 +4,6 @@ use anyhow::Context;
 
 use super::policy::parts;
 use super::print;
-use super::table::printable;
 use crate::chain::chain;
 use crate::cli::{Doctor, Exit, Format};
 use crate::clock::Clock;
@@ -14,7 +13,7 @@ use crate::setup::doctor::{Depth, examine};
 use crate::setup::probe::{Change, probe};
 use crate::setup::{Finding, Verdict, Wish, examine_database};
 use crate::wiring::{self, Clients};
-use crate::words::counted;
+use crate::words::{counted, printable};
 
 pub(super) async fn doctor(
     config: &Config,

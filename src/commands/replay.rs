@@ -8,13 +8,13 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::print;
-use super::table::{moment, printable};
 use crate::catalog::{Aside, Connection};
 use crate::cli::{Exit, Format, Replay};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ingest::{self, Replayed};
 use crate::wiring;
+use crate::words::{moment, printable};
 
 const READ: &str = "read the quarantine; if it is not there, `stocktake migrate` makes it";
 

@@ -1,8 +1,8 @@
 //! Tables for people.
 
 use comfy_table::{ContentArrangement, Table, presets};
-use time::macros::format_description;
-use time::{OffsetDateTime, UtcOffset};
+
+use crate::words::printable;
 
 /// A table with a line under its head and no other lines, so that it can be cut and pasted.
 pub(super) fn table<R, C>(head: &[&str], rows: R) -> String
@@ -16,20 +16,6 @@ where
         table.add_row(row.into_iter().map(|cell| printable(&cell)));
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
-}
-
-/// Keys may hold anything, and a terminal obeys what it is shown.
-pub(super) fn printable(text: &str) -> String {
-    let is_hidden =
-        |c: char| c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-    text.chars().map(|c| if is_hidden(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
-}
-
-/// To the second, in UTC.
-pub(super) fn moment(moment: OffsetDateTime) -> String {
-    let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
-    // Every moment that Postgres can tell has these parts.
-    moment.to_offset(UtcOffset::UTC).format(format).unwrap_or_default()
 }
 
 #[cfg(test)]

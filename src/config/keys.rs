@@ -72,7 +72,7 @@ pub(super) const AWS: Section = table(
         preset("session_duration", "1h"),
     ],
 );
-pub(super) const ADMIN: Section = table("admin", &[preset("listen", "127.0.0.1:9464")]);
+pub(super) const ADMIN: Section = table("admin", &[preset("listen", "127.0.0.1:9464"), unset("token")]);
 pub(super) const LOG: Section =
     table("log", &[preset("format", "text"), preset("filter", "info,aws_config=warn")]);
 pub(super) const INGEST: Section = table(

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 mod access;
+mod admin;
 mod bucket;
 mod database;
 mod inventory;
@@ -24,6 +25,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub use admin::{Admin, Token};
 pub use bucket::Bucket;
 pub use database::{Database, DatabaseUrl};
 pub use inventory::{Inventory, Source};
@@ -31,7 +33,7 @@ pub use mistake::{Errors, Mistake};
 pub use queue::Queue;
 pub use region::{PROJECT_REGIONS, of_project as region_of_project};
 pub use settings::{
-    Admin, Doctor, Enrich, Ingest, Journal, Ledger, Log, LogFormat, Merge, Recheck, Reconcile, Shutdown,
+    Doctor, Enrich, Ingest, Journal, Ledger, Log, LogFormat, Merge, Recheck, Reconcile, Shutdown,
 };
 
 use crate::aws::Access;
@@ -45,7 +47,7 @@ pub struct Config {
     pub database: Database,
     /// What queues and buckets do not say about their access. Theirs already include it.
     pub aws: Access,
-    /// The endpoint for probes and metrics.
+    /// The endpoint for probes, metrics and the status page.
     pub admin: Admin,
     /// What is logged, and how.
     pub log: Log,
@@ -104,6 +106,14 @@ impl Config {
     /// What is allowed, but seldom meant; to be logged once.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
+        if let Some(listen) = self.admin.listen
+            && !self.admin.shows_page()
+        {
+            warnings.push(format!(
+                "admin.listen: others than this machine may reach {listen}, and admin.token is not set: probes and \
+                 metrics are served there, and the status page is not"
+            ));
+        }
         if self.queues.is_empty() {
             warnings.push("queue: none is configured, so changes are only found by listing".to_owned());
         }

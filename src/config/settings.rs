@@ -1,6 +1,5 @@
 //! The sections that tune the daemon. All of them may be left out.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
@@ -33,30 +32,6 @@ const LOOKUP_RATE_MAX: u32 = 5_000;
 const RECHECK_LIMIT_MAX: usize = 10_000_000;
 /// The whole exit has 25 s, and what follows the grace needs one of them.
 const GRACE_MAX: Duration = Duration::from_secs(24);
-
-/// The endpoint for probes and metrics.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin {
-    /// Where it listens, `127.0.0.1:9464` without a word; none if it is turned off.
-    pub listen: Option<SocketAddr>,
-}
-
-impl Admin {
-    pub(super) fn read(section: &mut Section<'_>) -> Self {
-        let text = section.text("listen").filter(|text| !text.is_empty());
-        let listen = text.and_then(|text| {
-            text.parse()
-                .inspect_err(|_| {
-                    let message = format!(
-                        "must be an IP address and a port such as \"127.0.0.1:9464\", or \"\" for none, not {text:?}"
-                    );
-                    section.mistake("listen", message);
-                })
-                .ok()
-        });
-        Self { listen }
-    }
-}
 
 /// What is logged, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]

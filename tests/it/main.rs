@@ -15,6 +15,7 @@ mod ingest;
 mod inventory;
 mod journal;
 mod pace;
+mod page;
 mod pulse;
 mod ranges;
 mod recheck;

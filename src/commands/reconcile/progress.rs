@@ -9,10 +9,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
 use crate::catalog::{Catalog, Connection, Counts, Standing};
-use crate::commands::table::printable;
 use crate::reconcile::Rehearsal;
 use crate::screen::BARS;
-use crate::words::{counted, grouped, lasting};
+use crate::words::{counted, grouped, lasting, printable};
 
 /// How often a bar is drawn anew.
 const DRAW_EVERY: Duration = Duration::from_millis(500);

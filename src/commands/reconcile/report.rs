@@ -9,9 +9,10 @@ use time::format_description::well_known::Rfc3339;
 use super::{Done, Outcome};
 use crate::catalog::{Counts, Difference};
 use crate::chain::chain;
-use crate::commands::table::{moment, printable, table};
+use crate::commands::table::table;
 use crate::model::Drift;
 use crate::reconcile::{Found, ReadReport};
+use crate::words::{moment, printable};
 
 /// The kinds of drift, in the order they are told.
 const KINDS: [Drift; 4] = [Drift::Missing, Drift::Stale, Drift::Ghost, Drift::Latest];

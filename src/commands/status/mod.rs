@@ -10,10 +10,9 @@ use crate::catalog::Catalog;
 use crate::chain::chain;
 use crate::cli::{self, Exit, Format};
 use crate::config::Config;
+use crate::overview::Overview;
 use crate::wiring;
-use overview::Overview;
 
-mod overview;
 mod text;
 
 /// How often it is looked again.

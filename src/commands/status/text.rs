@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::overview::{Bucket, Overview, Problem, subject};
-use crate::catalog::{BucketStatus, DaemonStatus, RunStatus};
-use crate::commands::table::{moment, printable, table};
-use crate::reconcile::guard_remedy;
-use crate::words::{grouped, rough};
+use crate::catalog::{BucketStatus, DaemonStatus};
+use crate::commands::table::table;
+use crate::overview::{Bucket, Overview, Problem, drift, place};
+use crate::words::{ago, grouped, moment, printable, rough};
 
 pub(super) fn describe(overview: &Overview) -> String {
     let mut text = daemons(overview);
@@ -111,11 +110,6 @@ fn row(Bucket { state, status, .. }: &Bucket, as_of: OffsetDateTime) -> [String;
     ]
 }
 
-fn place(bucket: &BucketStatus) -> String {
-    let slash = if bucket.prefix.is_empty() { "" } else { "/" };
-    format!("{}{slash}{}", bucket.bucket, bucket.prefix)
-}
-
 /// `complete at …, 12,345 keys`.
 fn run(bucket: &BucketStatus) -> String {
     let run = &bucket.run;
@@ -136,19 +130,6 @@ fn run(bucket: &BucketStatus) -> String {
     format!("{status} {when}, {keys}{source}{part}")
 }
 
-/// How much, and of what kind.
-fn drift(run: &RunStatus) -> String {
-    let kinds =
-        [(run.missing, "missing"), (run.stale, "stale"), (run.ghost, "ghost"), (run.latest, "latest")];
-    let found = kinds.iter().filter_map(|(count, kind)| Some((count.filter(|count| *count > 0)?, kind)));
-    let found: Vec<_> = found.map(|(count, kind)| format!("{} {kind}", grouped(count))).collect();
-    match run.drift {
-        None => "?".to_owned(),
-        Some(_) if found.is_empty() => "none".to_owned(),
-        Some(_) => found.join(", "),
-    }
-}
-
 /// The report that the last run read.
 fn report(bucket: &BucketStatus) -> Option<String> {
     let (report, from) = (bucket.run.report.as_ref()?, bucket.run.report_from?);
@@ -161,16 +142,10 @@ fn report(bucket: &BucketStatus) -> Option<String> {
 
 /// What stopped the last run, unless a daemon says so of the bucket itself.
 fn error(bucket: &Bucket, overview: &Overview) -> Option<String> {
-    let status = &bucket.status;
-    let error = status.run.error.as_ref()?;
-    let subject = subject(status);
-    if overview.problems.iter().any(|problem| problem.status.subject == subject) {
-        return None;
-    }
-    let mut text = format!("\nthe last run of {}: {}", place(status), printable(error));
-    if status.run.withheld > Some(0) {
-        let prefix = status.run.prefix.as_deref().unwrap_or(&status.prefix);
-        text += &format!("\n  {}", printable(&guard_remedy(&status.bucket, prefix)));
+    let (error, remedy) = overview.untold_end(bucket)?;
+    let mut text = format!("\nthe last run of {}: {}", place(&bucket.status), printable(error));
+    if let Some(remedy) = remedy {
+        text += &format!("\n  {}", printable(&remedy));
     }
     Some(text)
 }
@@ -184,11 +159,4 @@ fn problem(problem: &Problem) -> String {
     }
     let since = moment(status.since);
     format!("\nproblem since {since}: {subject}\n  {message}\n  {}", printable(&status.remedy))
-}
-
-fn ago(then: Option<OffsetDateTime>, as_of: OffsetDateTime) -> String {
-    // The daemon's clock may be ahead of that of Postgres.
-    then.map_or("never".to_owned(), |then| {
-        format!("{} ago", rough(Duration::try_from(as_of - then).unwrap_or_default()))
-    })
 }

@@ -85,6 +85,16 @@ fn the_shape_is_checked() {
 }
 
 #[test]
+fn a_token_that_could_be_guessed_is_refused_and_not_repeated() {
+    let unfit = "admin.token: must be 16 or more letters, digits and signs, without spaces; `openssl rand -hex 32` makes one";
+    check("[admin]\ntoken = 's3cret'", &[], &[unfit]);
+    check("[admin]\ntoken = 'a s3cret with some spaces'", &[], &[unfit]);
+    check("[admin]\ntoken = 12345678901234567", &[], &["admin.token: must be text, in quotes"]);
+    let by = format!("{unfit} (set by STOCKTAKE_ADMIN__TOKEN)");
+    check("", &[("STOCKTAKE_ADMIN__TOKEN", "s3cret")], &[&by]);
+}
+
+#[test]
 fn variables_are_checked() {
     check(
         "",
@@ -99,7 +109,7 @@ fn variables_are_checked() {
     check(
         "",
         &[("STOCKTAKE_ADMIN__LISTN", "x")],
-        &["STOCKTAKE_ADMIN__LISTN: unknown key \"listn\"; known in [admin]: listen"],
+        &["STOCKTAKE_ADMIN__LISTN: unknown key \"listn\"; known in [admin]: listen, token"],
     );
     check(
         "",

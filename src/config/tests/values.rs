@@ -75,6 +75,21 @@ fn the_environment_wins_key_by_key() {
 }
 
 #[test]
+fn who_can_be_reached_by_others_shows_the_page_to_those_with_the_token() {
+    let toml = "[database]\nurl = 'postgres://h/d'\n[admin]\nlisten = '0.0.0.0:9464'\n[[queue]]\nurl = 'http://h/q'\n\
+                [[bucket]]\nname = 'abc'\nprefix = 'a/'";
+    let open = parsed(toml, &[]).unwrap();
+    let warning = "admin.listen: others than this machine may reach 0.0.0.0:9464, and admin.token is not set: probes and \
+                   metrics are served there, and the status page is not";
+    assert_eq!(open.warnings(), [warning]);
+    let locked = parsed(toml, &[("STOCKTAKE_ADMIN__TOKEN", "s3cret-of-16-or-more")]).unwrap();
+    assert_eq!(locked.warnings(), Vec::<String>::new());
+    assert!(locked.admin.shows_page() && !open.admin.shows_page());
+    assert_eq!(locked.admin.token.as_ref().map(Token::expose), Some("s3cret-of-16-or-more"));
+    assert!(!format!("{locked:?}").contains("s3cret"));
+}
+
+#[test]
 fn access_is_inherited_key_by_key() {
     let config = parsed(
         "[database]

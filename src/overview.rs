@@ -1,39 +1,42 @@
-//! What the state of everything comes to: a word for each bucket, and which problem is the cause of which.
+//! What the state of everything comes to: a word for each bucket, and which problem is the cause of which. The command
+//! `status` and the status page show it.
 
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::catalog::{BucketStatus, DaemonStatus, ProblemStatus, Status};
+use crate::catalog::{BucketStatus, DaemonStatus, ProblemStatus, RunStatus, Status};
 use crate::config::Config;
 use crate::health::Subject;
+use crate::reconcile::guard_remedy;
+use crate::words::grouped;
 
-/// All that `stocktake status` shows.
+/// All that is shown.
 #[derive(Debug, Serialize)]
-pub(super) struct Overview {
+pub(crate) struct Overview {
     #[serde(with = "time::serde::rfc3339")]
-    pub(super) as_of: OffsetDateTime,
+    pub(crate) as_of: OffsetDateTime,
     /// Whether a daemon is at work. If none is, all else is as the last one left it.
-    pub(super) is_attended: bool,
-    pub(super) daemons: Vec<DaemonStatus>,
-    pub(super) buckets: Vec<Bucket>,
+    pub(crate) is_attended: bool,
+    pub(crate) daemons: Vec<DaemonStatus>,
+    pub(crate) buckets: Vec<Bucket>,
     /// Causes before what comes of them.
-    pub(super) problems: Vec<Problem>,
-    pub(super) quarantined: i64,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) quarantined: i64,
 }
 
 /// A bucket that is connected, or is to be.
 #[derive(Debug, Serialize)]
-pub(super) struct Bucket {
-    pub(super) state: State,
-    pub(super) is_configured: bool,
+pub(crate) struct Bucket {
+    pub(crate) state: State,
+    pub(crate) is_configured: bool,
     #[serde(flatten)]
-    pub(super) status: BucketStatus,
+    pub(crate) status: BucketStatus,
 }
 
 /// How a bucket is, in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum State {
+pub(crate) enum State {
     /// The configuration does not name it any more.
     NotConfigured,
     /// No daemon has connected it yet.
@@ -55,7 +58,7 @@ pub(super) enum State {
 }
 
 impl State {
-    pub(super) const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::NotConfigured => "not configured",
             Self::NotConnected => "not connected",
@@ -72,18 +75,18 @@ impl State {
 
 /// Something that is wrong.
 #[derive(Debug, Serialize)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     #[serde(flatten)]
-    pub(super) status: ProblemStatus,
+    pub(crate) status: ProblemStatus,
     /// The subject of the problem that this one comes of, or is the same as.
-    pub(super) cause: Option<String>,
+    pub(crate) cause: Option<String>,
     /// Whether a daemon is at work that would know if it was over.
-    pub(super) is_current: bool,
+    pub(crate) is_current: bool,
 }
 
 impl Overview {
     /// What it comes to, with this configuration.
-    pub(super) fn of(status: Status, config: &Config) -> Self {
+    pub(crate) fn of(status: Status, config: &Config) -> Self {
         let Status { as_of, daemons, buckets, problems, quarantined } = status;
         let running = daemons.iter().filter(|daemon| daemon.is_running);
         let lag = running.map(|daemon| daemon.lag_seconds).reduce(f64::max);
@@ -115,6 +118,19 @@ impl Overview {
         let problems = trace(problems, lag.is_some());
         Self { as_of, is_attended: lag.is_some(), daemons, buckets, problems, quarantined }
     }
+
+    /// What ended the last run of a bucket and, where it was the removal guard, what to do; none if a problem of the
+    /// bucket itself says so.
+    pub(crate) fn untold_end<'a>(&self, bucket: &'a Bucket) -> Option<(&'a str, Option<String>)> {
+        let status = &bucket.status;
+        let error = status.run.error.as_deref()?;
+        let subject = subject(status);
+        if self.problems.iter().any(|problem| problem.status.subject == subject) {
+            return None;
+        }
+        let prefix = status.run.prefix.as_deref().unwrap_or(&status.prefix);
+        Some((error, (status.run.withheld > Some(0)).then(|| guard_remedy(&status.bucket, prefix))))
+    }
 }
 
 /// The state of a bucket that a daemon keeps.
@@ -133,8 +149,27 @@ fn state(bucket: &BucketStatus, problems: &[ProblemStatus], is_behind: bool) -> 
     }
 }
 
+/// What a bucket is called among places: `genomics`, `genomics/projects/alpha/`.
+pub(crate) fn place(bucket: &BucketStatus) -> String {
+    let slash = if bucket.prefix.is_empty() { "" } else { "/" };
+    format!("{}{slash}{}", bucket.bucket, bucket.prefix)
+}
+
+/// How much a run found, and of what kind.
+pub(crate) fn drift(run: &RunStatus) -> String {
+    let kinds =
+        [(run.missing, "missing"), (run.stale, "stale"), (run.ghost, "ghost"), (run.latest, "latest")];
+    let found = kinds.iter().filter_map(|(count, kind)| Some((count.filter(|count| *count > 0)?, kind)));
+    let found: Vec<_> = found.map(|(count, kind)| format!("{} {kind}", grouped(count))).collect();
+    match run.drift {
+        None => "?".to_owned(),
+        Some(_) if found.is_empty() => "none".to_owned(),
+        Some(_) => found.join(", "),
+    }
+}
+
 /// What a bucket is called among the problems.
-pub(super) fn subject(bucket: &BucketStatus) -> String {
+fn subject(bucket: &BucketStatus) -> String {
     Subject::Bucket { name: bucket.bucket.clone(), prefix: bucket.prefix.clone() }.to_string()
 }
 
