@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::error::ErrorMetadata;
 
 use super::Watch;
+use super::codes::kind;
 use super::remedy::{Failed, remedy};
 use super::xml::{Malformed, Xml};
 use crate::fault::{Fault, Kind};
@@ -83,7 +84,7 @@ impl Call {
         };
         let status = status.as_u16();
         let answer = match (metadata.code(), metadata.message()) {
-            (Some(code), Some(message)) => format!("{code}: {message}"),
+            (Some(code), Some(message)) => format!("{code}: {message}{}", arguments(response)),
             (Some(text), None) | (None, Some(text)) => text.to_owned(),
             // As to requests for the head of something.
             (None, None) => format!("HTTP status {status}"),
@@ -151,6 +152,30 @@ fn page(response: &HttpResponse) -> Option<String> {
     Some(format!("{ELSEWHERE} {location:?}"))
 }
 
+/// Which arguments S3 found wrong, and why, where its error tells that beside the message: destinations of
+/// notifications that it could not send to. Each is an element of its own, with a number behind its name.
+fn arguments(response: &HttpResponse) -> String {
+    let told = |body| -> Result<Vec<String>, Malformed> {
+        let mut xml = Xml::new(body)?;
+        let (mut names, mut told) = (Vec::new(), Vec::new());
+        xml.child()?;
+        while let Some(element) = xml.child()? {
+            let is_numbered = element.ends_with(|last: char| last.is_ascii_digit());
+            match element.trim_end_matches(|digit: char| digit.is_ascii_digit()) {
+                // It is followed by a second name that S3 does not fill in.
+                "ArgumentName" if is_numbered => {
+                    names.push(xml.text()?.trim_end_matches(", null").to_owned())
+                }
+                "ArgumentValue" if is_numbered => told.push(xml.text()?.into_owned()),
+                _ => xml.skip()?,
+            }
+        }
+        Ok(names.into_iter().zip(told).map(|(name, why)| format!("{name}: {why}")).collect())
+    };
+    let told = response.body().bytes().and_then(|body| told(body).ok()).unwrap_or_default();
+    if told.is_empty() { String::new() } else { format!(" ({})", told.join("; ")) }
+}
+
 /// The name of the outermost element of an answer that can be read as XML, though not as what was asked for.
 fn root(response: &HttpResponse) -> Option<String> {
     let mut xml = Xml::new(response.body().bytes()?).ok()?;
@@ -185,103 +210,6 @@ impl fmt::Display for RequestId {
 
 impl Error for RequestId {}
 
-/// Codes of errors that an operator can meet, and what they mean
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>,
-/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html>,
-/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>).
-pub const CODES: &[(Kind, &[&str])] = &[
-    (
-        Kind::Denied,
-        &[
-            "AccessDenied",
-            "AccessDeniedException",
-            "AllAccessDisabled",
-            "AuthorizationError",
-            "KmsAccessDenied",
-            "KmsDisabled",
-            "KmsInvalidState",
-            "KmsNotFound",
-            "KmsOptInRequired",
-        ],
-    ),
-    (
-        Kind::Absent,
-        &[
-            "NoSuchBucket",
-            "NonExistentQueue",
-            "NotFound",
-            "NotFoundException",
-            "QueueDoesNotExist",
-            "ResourceNotFoundException",
-        ],
-    ),
-    (
-        Kind::WrongRegion,
-        &[
-            "AuthorizationHeaderMalformed",
-            "IllegalLocationConstraintException",
-            "PermanentRedirect",
-            "Redirect",
-            "TemporaryRedirect",
-        ],
-    ),
-    (
-        Kind::Credentials,
-        &[
-            "ExpiredToken",
-            "ExpiredTokenException",
-            "InvalidAccessKeyId",
-            "InvalidClientTokenId",
-            "InvalidSecurity",
-            "InvalidToken",
-            "MissingAuthenticationToken",
-            "NotSignedUp",
-            "RequestExpired",
-            "RequestTimeTooSkewed",
-            "SignatureDoesNotMatch",
-            "TokenRefreshRequired",
-            "UnrecognizedClientException",
-        ],
-    ),
-    (
-        Kind::Throttled,
-        &[
-            "InternalError",
-            "InternalFailure",
-            "KmsThrottled",
-            "OverLimit",
-            "RequestLimitExceeded",
-            "RequestThrottled",
-            "RequestTimeout",
-            "ServiceUnavailable",
-            "SlowDown",
-            "Throttling",
-            "ThrottlingException",
-            "TooManyRequestsException",
-        ],
-    ),
-    (Kind::Unsupported, &["MethodNotAllowed", "NotImplemented", "UnsupportedOperation"]),
-    (Kind::Other, &["InvalidArgument", "QueueDeletedRecently"]),
-];
-
-/// Sorts an error by its code, and where the code is strange or missing by the status.
-fn kind(code: &str, status: u16) -> Kind {
-    let code = code.rsplit('.').next().unwrap_or_default();
-    let known = CODES.iter().find(|(_, codes)| codes.contains(&code));
-    match known {
-        Some((kind, _)) => *kind,
-        None => match status {
-            300..=399 => Kind::WrongRegion,
-            401 => Kind::Credentials,
-            403 => Kind::Denied,
-            404 => Kind::Absent,
-            405 | 501 => Kind::Unsupported,
-            429 | 500.. => Kind::Throttled,
-            _ => Kind::Other,
-        },
-    }
-}
-
 /// The source below the SDK's own wrappings, which say no more than we do.
 fn innermost_ours<E>(error: SdkError<E, HttpResponse>) -> Option<Box<dyn Error + Send + Sync>>
 where
@@ -310,7 +238,7 @@ mod tests {
 
     use super::*;
     use crate::aws;
-    use crate::aws::scripted::Server;
+    use crate::aws::scripted::{Server, answer};
     use crate::bucket::Bucket as _;
     use crate::bucket::s3::Bucket;
 
@@ -351,21 +279,21 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_unknown_code_is_judged_by_its_status() {
-        for (code, status, expected) in [
-            ("AWS.SimpleQueueService.NonExistentQueue", 400, Kind::Absent),
-            ("KMS.AccessDeniedException", 400, Kind::Denied),
-            ("RequestTimeTooSkewed", 403, Kind::Credentials),
-            ("IllegalLocationConstraintException", 400, Kind::WrongRegion),
-            ("Novel", 400, Kind::Other),
-            ("Novel", 502, Kind::Throttled),
-            ("", 301, Kind::WrongRegion),
-            ("", 403, Kind::Denied),
-            ("", 429, Kind::Throttled),
-            ("", 501, Kind::Unsupported),
-        ] {
-            assert_eq!(kind(code, status), expected, "{code} {status}");
-        }
+    #[tokio::test]
+    async fn what_s3_says_of_each_argument_is_told() {
+        let body = "<Error><Code>InvalidArgument</Code><Message>Unable to validate the following destination configurations\
+            </Message><ArgumentName1>arn:aws:sqs:eu-central-1:1:q, null</ArgumentName1><ArgumentValue1>The destination queue \
+            does not exist</ArgumentValue1><ArgumentName2>arn:f</ArgumentName2><ArgumentValue2>no</ArgumentValue2>\
+            <RequestId>R</RequestId></Error>";
+        let plain =
+            "<Error><Code>InvalidArgument</Code><Message>no</Message><ArgumentName>x</ArgumentName></Error>";
+        let server = Server::start([answer(400, body), answer(400, plain)]).await;
+        let bucket = Bucket::new("genomics", aws::s3(&server.config().await));
+        assert_eq!(
+            bucket.versioning().await.unwrap_err().answer,
+            "InvalidArgument: Unable to validate the following destination configurations (arn:aws:sqs:eu-central-1:1:q: The \
+             destination queue does not exist; arn:f: no)"
+        );
+        assert_eq!(bucket.versioning().await.unwrap_err().answer, "InvalidArgument: no");
     }
 }

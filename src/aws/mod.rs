@@ -9,6 +9,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::retry::RetryPartition;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, SharedCredentialsProvider};
 
+mod codes;
 mod credentials;
 mod fault;
 mod remedy;
@@ -17,8 +18,8 @@ pub(crate) mod scripted;
 mod watch;
 pub(crate) mod xml;
 
+pub use codes::CODES;
 pub(crate) use credentials::end;
-pub use fault::CODES;
 pub(crate) use fault::Call;
 pub(crate) use watch::Watch;
 

@@ -19,7 +19,7 @@ pub(super) struct Failed<'a> {
 }
 
 /// Answers that say more than their code: a part of the text, and what to do.
-const TELLING: [(&str, &str); 23] = [
+const TELLING: &[(&str, &str)] = &[
     (
         "exceeds the 1 hour session limit for roles assumed by role chaining",
         "set session_duration to \"1h\": whoever is in a role already (an instance, a container, another role) gets an \
@@ -36,9 +36,9 @@ const TELLING: [(&str, &str); 23] = [
     ),
     (
         "Unable to validate the following destination",
-        "see that the queue's policy, and the policy of the key it is encrypted with, let s3.amazonaws.com in (`stocktake \
-         policy --bucket B --account ID --only queue` and `key`), and that all other destinations of the bucket still exist; if one of those is \
-         gone for good, `stocktake connect --apply --skip-validation`",
+        "see that what S3 names exists, in the bucket's region; of our queue, that its policy, and the policy of the key it is \
+         encrypted with, let s3.amazonaws.com in (`stocktake policy --bucket B --account ID --only queue` and `key`); if a destination \
+         of somebody else's is gone for good, `stocktake connect --apply --skip-validation`",
     ),
     (
         "onfigurations overlap",
@@ -99,6 +99,18 @@ const TELLING: [(&str, &str); 23] = [
         "allow that on the key which the answer names, in its own policy and to whoever asks (`stocktake policy --bucket B \
          --account ID`)",
     ),
+    ("KmsDisabled", DISABLED),
+    ("DisabledException", DISABLED),
+    ("KmsInvalidState", UNUSABLE),
+    ("KMSInvalidState", UNUSABLE),
+    ("KmsInvalidKeyUsage", ASYMMETRIC),
+    ("InvalidKeyUsage", ASYMMETRIC),
+    ("KmsNotFound", KEYLESS),
+    ("KMS.NotFound", KEYLESS),
+    (
+        "KmsOptInRequired",
+        "let the account that owns the key sign up for KMS, or encrypt with a key of another account",
+    ),
     (
         PAGE,
         "see who answers at that address in place of AWS or the store: a proxy, a load balancer, a portal where one logs in; \
@@ -110,6 +122,14 @@ const TELLING: [(&str, &str); 23] = [
          check endpoint_url, HTTPS_PROXY and NO_PROXY",
     ),
 ];
+
+const DISABLED: &str = "enable the key that the answer is about, or encrypt with another";
+const UNUSABLE: &str = "see the state of the key that the answer is about: one that is about to be deleted, or waits for its material, \
+                        cannot be used; take that back, or encrypt with another";
+const ASYMMETRIC: &str = "encrypt with a symmetric key whose usage is ENCRYPT_DECRYPT: the one that the answer is about is for \
+                          something else";
+const KEYLESS: &str = "see that the key exists, in this region and under this name, or encrypt with another: what is encrypted \
+                       with a key that was deleted cannot be read any more";
 
 /// What to do, in one sentence.
 pub(super) fn remedy(kind: Kind, failed: &Failed<'_>) -> String {
@@ -134,7 +154,14 @@ pub(super) fn remedy(kind: Kind, failed: &Failed<'_>) -> String {
              resource control policy, or a VPC endpoint's policy forbids it"
         ),
         (Kind::Absent, _) => {
-            format!("check that {resource} exists in this account and region, and the endpoint")
+            let check = format!("check that {resource} exists in this account and region, and the endpoint");
+            match resource.strip_prefix("arn:aws:s3:::").filter(|_| is_bucket(permission, answer)) {
+                Some(bucket) => format!(
+                    "{check}; if a bucket that is connected was deleted for good, `stocktake disconnect --bucket {bucket} \
+                     --drop-rows --apply` forgets it"
+                ),
+                None => check,
+            }
         }
         (Kind::WrongRegion, Some(region)) => format!("set the region of {resource} to {region:?}"),
         (Kind::WrongRegion, None) => format!("set the region that {resource} is in"),
@@ -156,8 +183,18 @@ pub(super) fn remedy(kind: Kind, failed: &Failed<'_>) -> String {
         (Kind::Malformed, _) => {
             format!("check that the endpoint is that of {} and not of a proxy before it", service(permission))
         }
+        // An error about the key has no words with it either.
+        (Kind::Other, _) if *permission == "s3:GetObjectVersion" => format!(
+            "see that the key which objects of {resource} are encrypted with exists and is enabled; what is encrypted with a \
+             key that only its writer has (SSE-C) cannot be looked at"
+        ),
         (Kind::Other, _) => "check the region, the endpoint and the name; else report this".to_owned(),
     }
+}
+
+/// Whether it is the bucket that is not there, and not something in it.
+fn is_bucket(permission: &str, answer: &str) -> bool {
+    answer.starts_with("NoSuchBucket") || permission == "s3:ListBucket"
 }
 
 /// Whom a permission is for.
@@ -205,6 +242,11 @@ mod tests {
             (Kind::Other, "InvalidArgument: Unable to validate the following destination configurations".to_owned(), "--skip-validation"),
             (Kind::Other, "InvalidArgument: Configurations overlap. Configurations on the same bucket cannot share a common event type.".to_owned(), "the ways round"),
             (Kind::WrongRegion, "PermanentRedirect: use another".to_owned(), "to \"eu-north-1\""),
+            (
+                Kind::Absent,
+                "NoSuchBucket: The specified bucket does not exist".to_owned(),
+                "`stocktake disconnect --bucket genomics --drop-rows --apply`",
+            ),
         ] {
             let remedy = said(kind, &answer, Some("AKIA1"), Some("eu-north-1"));
             assert!(remedy.contains(words), "no {words:?} in {remedy}");

@@ -1,9 +1,11 @@
 //! What Postgres tells about itself: for checks, not for work.
 
-use sqlx::FromRow;
+use anyhow::Context;
+use sqlx::{Connection as _, FromRow, PgConnection, Row};
 use time::OffsetDateTime;
 
-use super::{Catalog, Connection};
+use super::{Catalog, Connection, REACH_PATIENCE};
+use crate::chain::chain;
 
 /// How Postgres is set up, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
@@ -18,6 +20,8 @@ pub struct Server {
     pub is_standby: bool,
     /// Whether transactions may write only if they ask for it.
     pub is_read_only: bool,
+    /// Whether our sessions are set as we ask for it when they begin.
+    pub is_set: bool,
     /// How long a statement may take, in milliseconds; 0 is for as long as it takes.
     pub statement_timeout: i32,
     /// Whether the schema `catalog` is there.
@@ -42,7 +46,54 @@ pub struct Server {
     pub now: OffsetDateTime,
 }
 
+/// Why nothing can be said of how Postgres is set up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Uninspected {
+    /// It does not answer, or does not let us in: the error.
+    Away(String),
+    /// A pooler before it gives us no session of our own: how that shows.
+    Pooled(String),
+}
+
+/// How a pooler says that it does not pass on what our sessions are to be set to.
+const POOLER_SAYS: &str = "unsupported startup parameter";
+
 impl Catalog {
+    /// Looks at Postgres, and at what may stand before it. Works without the schema.
+    ///
+    /// # Errors
+    /// When Postgres is away, or refuses, or is behind a pooler that does not suit.
+    pub async fn look(&self) -> Result<Server, Uninspected> {
+        let away = |error: anyhow::Error| Uninspected::Away(chain(error.as_ref()));
+        self.reach().await.map_err(|error| match chain(error.as_ref()) {
+            told if told.contains(POOLER_SAYS) => Uninspected::Pooled(told),
+            told => Uninspected::Away(told),
+        })?;
+        let is_session = tokio::time::timeout(REACH_PATIENCE, self.has_session()).await;
+        let is_session = is_session.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut));
+        if !is_session.context("ask Postgres which session is ours").map_err(away)? {
+            let told = "one connection was in two sessions of Postgres: a pooler gives them out for a transaction at a time";
+            return Err(Uninspected::Pooled(told.to_owned()));
+        }
+        self.inspect().await.context("ask Postgres how it is set up").map_err(away)
+    }
+
+    /// Whether a connection is one session for as long as it lasts. A pooler that lends sessions has to lend it
+    /// another one while somebody else is in a transaction in the first. Nothing is prepared, for that takes a session.
+    async fn has_session(&self) -> Result<bool, sqlx::Error> {
+        const WHO: &str = "select pg_backend_pid()";
+        let options = self.pool.connect_options();
+        let mut ours = PgConnection::connect_with(&options).await?;
+        let mut another = PgConnection::connect_with(&options).await?;
+        let before: i32 = sqlx::raw_sql(WHO).fetch_one(&mut ours).await?.try_get(0)?;
+        sqlx::raw_sql("begin").execute(&mut another).await?;
+        let after: i32 = sqlx::raw_sql(WHO).fetch_one(&mut ours).await?.try_get(0)?;
+        sqlx::raw_sql("rollback").execute(&mut another).await?;
+        another.close().await?;
+        ours.close().await?;
+        Ok(before == after)
+    }
+
     /// Asks Postgres how it is set up. Works without the schema.
     ///
     /// # Errors
@@ -60,6 +111,7 @@ impl Catalog {
                  datcollate::text as collation,
                  pg_is_in_recovery() as is_standby,
                  current_setting('default_transaction_read_only')::bool as is_read_only,
+                 current_setting('enable_seqscan') = 'off' and current_setting('jit') = 'off' as is_set,
                  (select setting::int from pg_settings where name = 'statement_timeout') as statement_timeout,
                  to_regnamespace('catalog') is not null as has_schema,
                  case when to_regnamespace('catalog') is null
@@ -83,6 +135,16 @@ impl Catalog {
         )
         .fetch_one(&self.pool)
         .await
+    }
+
+    /// Whether there is a catalog in the database at all.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn has_schema(&self) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar("select to_regclass('catalog.connections') is not null")
+            .fetch_one(&self.pool)
+            .await
     }
 
     /// Whether somebody else, such as a daemon, is at work on the catalog, too.

@@ -47,7 +47,7 @@ pub use connections::Connection;
 pub use daemons::{Daemon, DaemonStatus};
 pub use details::{Lookup, Seen};
 pub use held::{Held, HeldKey, Place};
-pub use inspect::Server;
+pub use inspect::{Server, Uninspected};
 pub use journal::{Event, Origin};
 pub use precedence::GIVE_WAY_MAX;
 pub use quarantine::{Aside, Quarantined};

@@ -4,6 +4,7 @@ use anyhow::Context;
 
 use super::policy::parts;
 use super::print;
+use crate::catalog::Uninspected;
 use crate::chain::chain;
 use crate::cli::{Doctor, Exit, Format};
 use crate::clock::Clock;
@@ -117,12 +118,10 @@ async fn round_trip(
 }
 
 async fn database(config: &Config, clock: Clock) -> Vec<Finding> {
-    let server = async {
-        let catalog = wiring::catalog(config)?;
-        catalog.reach().await?;
-        catalog.inspect().await.context("ask Postgres how it is set up")
+    let server = match wiring::catalog(config) {
+        Ok(catalog) => catalog.look().await,
+        Err(error) => Err(Uninspected::Away(chain(error.as_ref()))),
     };
-    let server = server.await.map_err(|error| chain(error.as_ref()));
     examine_database(&server, config.database.max_connections, clock())
 }
 

@@ -314,11 +314,27 @@ async fn write(estate: &impl Notices, text: &str, how: How) -> anyhow::Result<()
         };
         let is_early =
             fault.kind == Kind::Other && fault.answer.contains("validate the following destination");
-        if !is_early || Instant::now() + VALID_EVERY > deadline {
+        if !is_early {
             return Err(told(fault));
+        }
+        if Instant::now() + VALID_EVERY > deadline {
+            return Err(unsent(&fault, text));
         }
         sleep(VALID_EVERY).await;
     }
+}
+
+/// S3 could not send to some destination, of which it commonly says which and why. Else it is one of those
+/// in the configuration.
+fn unsent(fault: &Fault, text: &str) -> anyhow::Error {
+    let entries = notice::entries(text).unwrap_or_default();
+    let all: Vec<&str> = entries.iter().filter_map(notice::Entry::destination).collect();
+    let among = if all.iter().any(|destination| fault.answer.contains(destination)) {
+        String::new()
+    } else {
+        format!("; it is one of these: {}", all.join(" "))
+    };
+    anyhow::anyhow!("{}{among}; {}", chain(fault), fault.remedy)
 }
 
 /// A fault with what to do about it, in one sentence.

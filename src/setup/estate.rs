@@ -87,8 +87,9 @@ pub struct BucketLook {
     pub listing: Looked<()>,
     /// And of one key, as rechecks do it.
     pub one_key: Looked<()>,
-    /// Whether a version that was listed can be looked at; none where that is not wanted, or none was listed.
-    pub details: Option<Looked<()>>,
+    /// Whether a version that was listed can be looked at, and whether it is a replica of another bucket's; none
+    /// where that is not wanted, or none was listed.
+    pub details: Option<Looked<bool>>,
     /// Who is told what.
     pub rules: Looked<Rules>,
     /// The key that new objects are encrypted with; none if it is S3's own.
@@ -125,12 +126,27 @@ pub struct QueueLook {
     pub message_bytes_max: u64,
     /// Where messages go that were received too often.
     pub redrive: Option<Redrive>,
+    /// Which queues may send their dead letters here.
+    pub takes: Takes,
     /// How many messages wait.
     pub waiting: u64,
     /// How many are in somebody's hands.
     pub in_hand: u64,
     /// Whether it keeps the order, which S3 cannot send to.
     pub is_fifo: bool,
+}
+
+/// Which queues may have this one for their dead letters: its `RedriveAllowPolicy`
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html>).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Takes {
+    /// All of its account and region, as where nothing is set.
+    #[default]
+    All,
+    /// None.
+    None,
+    /// Those with these ARNs.
+    Of(Vec<String>),
 }
 
 /// A queue's way to its dead-letter queue.

@@ -24,11 +24,11 @@ pub use terraform::terraform;
 
 use time::OffsetDateTime;
 
-use crate::catalog::Server;
+use crate::catalog::{Server, Uninspected};
 
 /// Checks Postgres, of which `server` is what it told, or why it did not.
 pub fn examine_database(
-    server: &Result<Server, String>,
+    server: &Result<Server, Uninspected>,
     connections: u32,
     now: OffsetDateTime,
 ) -> Vec<Finding> {

@@ -19,6 +19,16 @@ pub(super) struct Entry<'a> {
     from: usize,
 }
 
+impl<'a> Entry<'a> {
+    /// Whom it tells, by ARN, where it says so.
+    pub(super) fn destination(&self) -> Option<&'a str> {
+        ["Queue", "Topic", "CloudFunction"].iter().find_map(|kind| {
+            let (_, rest) = self.text.split_once(&format!("<{kind}>"))?;
+            Some(rest.split_once('<')?.0)
+        })
+    }
+}
+
 /// All entries, in S3's order.
 ///
 /// # Errors

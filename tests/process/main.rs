@@ -14,6 +14,7 @@ mod health;
 mod inventory;
 mod messages;
 mod modes;
+mod pooler;
 mod reconcile;
 mod runs;
 mod setup;

@@ -93,13 +93,21 @@ def postgres():
     return programs
 
 
-# Programs that the tests of deploy/ use, by the Debian package that has them; the others are in requirements-deploy.txt.
-TOOLS = {"kubectl": ("kubernetes-client", "usr/bin/kubectl"), "promtool": ("prometheus", "usr/bin/promtool")}
+# Programs that tests use, by the Debian package that has them; the others are in requirements-deploy.txt.
+TOOLS = {
+    "kubectl": ("kubernetes-client", "usr/bin/kubectl"),
+    "pgbouncer": ("pgbouncer", "usr/sbin/pgbouncer"),
+    "promtool": ("prometheus", "usr/bin/promtool"),
+}
+# Libraries that such a program takes and that few machines have; they are put beside it.
+LIBRARIES = {"pgbouncer": ("libc-ares2", "usr/lib/*/libcares.so.2")}
 
 
 def tool(name):
-    """A program that the tests of deploy/ use. One of this machine is used as it is."""
-    installed = shutil.which(name) if name != "python" else None
+    """A program that tests use. One of this machine is used as it is."""
+    # What is for administrators is not in everybody's PATH.
+    path = os.environ.get("PATH", "") + ":/usr/sbin"
+    installed = shutil.which(name, path=path) if name != "python" else None
     if installed:
         return installed
     return debian_tool(name) if name in TOOLS else wheels() / name
@@ -122,10 +130,21 @@ def debian_tool(name):
                 if file:
                     subprocess.run(["dpkg-deb", "-x", file, f"{scratch}/all"], check=True)
                     (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                    library(name, scratch, folder / path)
                     shutil.move(f"{scratch}/all/{path}", folder / path)
     if not (folder / path).exists():
-        raise Unprepared(f"The tests of deploy/ need {name}. On Debian: apt-get install {package}; elsewhere put it into the PATH.")
+        raise Unprepared(f"Tests need {name}. On Debian: apt-get install {package}; elsewhere put it into the PATH.")
     return folder / path
+
+
+def library(name, scratch, program):
+    """Puts the library that a program takes beside it."""
+    package, pattern = LIBRARIES.get(name, (None, None))
+    file = download(package, scratch) if package else None
+    if file:
+        subprocess.run(["dpkg-deb", "-x", file, f"{scratch}/library"], check=True)
+        for found in glob.glob(f"{scratch}/library/{pattern}"):
+            shutil.copy(found, program.parent)
 
 
 def once(folder, requirements, product, build):

@@ -50,20 +50,19 @@ pub(super) async fn look(clients: &Clients, name: &str, prefix: &str, enrich: En
     }
 }
 
-/// Looks at the first version of a page that is no marker, as it is done with new ones.
-async fn details(bucket: &s3::Bucket, page: &Page, enrich: Enrich) -> Option<Looked<()>> {
+/// Looks at the first version of a page that is no marker, as it is done with new ones. Whether it is a replica:
+/// S3 says so of versions, and not of buckets.
+async fn details(bucket: &s3::Bucket, page: &Page, enrich: Enrich) -> Option<Looked<bool>> {
     let is_object = |listed: &Listed| matches!(listed.state, State::Object(_));
     let mut keys = page.keys.iter();
     let (key, version) =
         keys.find_map(|(key, entries)| Some((key, entries.iter().find(|listed| is_object(listed))?)))?;
     let look = async {
-        if enrich.head {
-            bucket.head(key, &version.version).await?;
-        }
+        let head = if enrich.head { bucket.head(key, &version.version).await? } else { None };
         if enrich.tags {
             bucket.tags(key, &version.version).await?;
         }
-        Ok(())
+        Ok(head.is_some_and(|head| head.replication.as_deref() == Some("REPLICA")))
     };
     if enrich.is_on() { Some(look.await) } else { None }
 }

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::{Clients, call, told};
 use crate::aws::Watch;
-use crate::setup::estate::{Looked, QueueLook, Redrive, Sample};
+use crate::setup::estate::{Looked, QueueLook, Redrive, Sample, Takes};
 
 /// A receipt that SQS never gave.
 const NO_RECEIPT: &str = "stocktake-asks-whether-it-may";
@@ -37,6 +37,7 @@ fn read(attributes: &HashMap<Name, String>) -> QueueLook {
         delay: seconds(Name::DelaySeconds, 0),
         message_bytes_max: number(Name::MaximumMessageSize, 262_144),
         redrive: text(Name::RedrivePolicy).and_then(|policy| redrive(&policy)),
+        takes: text(Name::RedriveAllowPolicy).map_or(Takes::All, |policy| takes(&policy)),
         waiting: number(Name::ApproximateNumberOfMessages, 0),
         in_hand: number(Name::ApproximateNumberOfMessagesNotVisible, 0),
         is_fifo: text(Name::FifoQueue).as_deref() == Some("true"),
@@ -49,6 +50,18 @@ fn redrive(policy: &str) -> Option<Redrive> {
     let receives = &policy["maxReceiveCount"];
     let receives_max = receives.as_u64().or_else(|| receives.as_str()?.parse().ok())?;
     Some(Redrive { to: policy["deadLetterTargetArn"].as_str()?.to_owned(), receives_max })
+}
+
+fn takes(policy: &str) -> Takes {
+    let policy: Value = serde_json::from_str(policy).unwrap_or_default();
+    match policy["redrivePermission"].as_str() {
+        Some("denyAll") => Takes::None,
+        Some("byQueue") => {
+            let sources = policy["sourceQueueArns"].as_array().into_iter().flatten();
+            Takes::Of(sources.filter_map(|arn| arn.as_str().map(str::to_owned)).collect())
+        }
+        _ => Takes::All,
+    }
 }
 
 pub(super) async fn sample(clients: &Clients, url: &str) -> Looked<Option<Sample>> {
@@ -117,6 +130,22 @@ mod tests {
             let policy = format!("{{\"deadLetterTargetArn\":\"arn:d\",\"maxReceiveCount\":{count}}}");
             let look = read(&HashMap::from([(Name::RedrivePolicy, policy)]));
             assert_eq!(look.redrive, Some(Redrive { to: "arn:d".to_owned(), receives_max: 3 }));
+        }
+    }
+
+    #[test]
+    fn who_may_send_dead_letters_is_what_the_policy_says() {
+        for (policy, expected) in [
+            ("", Takes::All),
+            (r#"{"redrivePermission":"allowAll"}"#, Takes::All),
+            (r#"{"redrivePermission":"denyAll"}"#, Takes::None),
+            (
+                r#"{"redrivePermission":"byQueue","sourceQueueArns":["arn:a","arn:b"]}"#,
+                Takes::Of(vec!["arn:a".to_owned(), "arn:b".to_owned()]),
+            ),
+        ] {
+            let look = read(&HashMap::from([(Name::RedriveAllowPolicy, policy.to_owned())]));
+            assert_eq!(look.takes, expected, "{policy}");
         }
     }
 

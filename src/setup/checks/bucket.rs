@@ -29,9 +29,10 @@ pub(in crate::setup) fn bucket(
     if let Some(details) = &look.details {
         findings.push(allowed(subject, "details", details, "a version was looked at as new ones will be"));
     }
+    let is_replica = look.details.as_ref().is_some_and(|details| *details.as_ref().unwrap_or(&false));
     findings.push(encryption(subject, &look.kms_key));
     findings.push(lifecycle(subject, wish, &look.lifecycle));
-    findings.push(replication(subject, wish, &look.replication));
+    findings.push(replication(subject, wish, &look.replication, is_replica));
     findings.push(match &look.object_lock {
         Ok(false) => subject.ok("object lock", "versions are not locked"),
         Ok(true) => subject.ok(
@@ -126,17 +127,17 @@ fn versions(
 pub(in crate::setup) fn allowed(
     subject: &Subject,
     check: &'static str,
-    look: &Looked<()>,
+    look: &Looked<impl Sized>,
     words: &str,
 ) -> Finding {
     match look {
-        Ok(()) => subject.ok(check, words),
+        Ok(_) => subject.ok(check, words),
         Err(fault) => essential(subject, check, fault),
     }
 }
 
 /// Without this nothing can be kept true, unless it passes.
-fn essential(subject: &Subject, check: &'static str, fault: &Fault) -> Finding {
+pub(super) fn essential(subject: &Subject, check: &'static str, fault: &Fault) -> Finding {
     match fault.kind {
         Kind::Throttled | Kind::Unreachable => subject.untold(check, fault),
         _ => subject.refused(check, fault),
@@ -180,8 +181,18 @@ fn lifecycle(subject: &Subject, wish: &Wish, rules: &Looked<Vec<Lifecycle>>) -> 
     )
 }
 
-fn replication(subject: &Subject, wish: &Wish, rules: &Looked<Vec<Replication>>) -> Finding {
+/// What is copied from here, and what can be seen of copies that arrive: S3 tells the first of a bucket, and the
+/// second of single versions only
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-status.html>).
+fn replication(
+    subject: &Subject,
+    wish: &Wish,
+    rules: &Looked<Vec<Replication>>,
+    is_replica: bool,
+) -> Finding {
     const CHECK: &str = "replication";
+    const REPLICAS: &str = "keep their dates and version ids, may arrive out of order, and are not removed by what removes \
+                            versions at their source";
     let rules = match rules {
         Ok(rules) => rules,
         Err(fault) => return subject.untold(CHECK, fault),
@@ -191,20 +202,19 @@ fn replication(subject: &Subject, wish: &Wish, rules: &Looked<Vec<Replication>>)
         .filter(|rule| meet(&rule.prefix, &wish.prefix))
         .map(|rule| format!("{:?} copies to {}", rule.id, rule.to))
         .collect();
-    if ours.is_empty() {
-        return subject.ok(
-            CHECK,
-            "it is not replicated from here; whether it receives replicas cannot be seen from this end",
-        );
-    }
-    subject.ok(
-        CHECK,
-        format!(
-            "{}: replicas there keep their dates and version ids, may arrive out of order, and are not removed by what \
-             removes versions here",
-            ours.join("; ")
-        ),
-    )
+    let source = if ours.is_empty() {
+        "it is not replicated from here".to_owned()
+    } else {
+        format!("{}: replicas there {REPLICAS}", ours.join("; "))
+    };
+    let here = if is_replica {
+        format!("a version that was looked at is a replica: those {REPLICAS}")
+    } else {
+        "whether replicas arrive here no setting of this bucket tells: see `aws s3api get-bucket-replication` of the buckets \
+         that may be their source; with enrich = [\"head\"], catalog.object_details says REPLICA of each"
+            .to_owned()
+    };
+    subject.ok(CHECK, format!("{source}; {here}"))
 }
 
 fn requester_pays(subject: &Subject, pays: &Looked<bool>, is_ours: Option<&Looked<bool>>) -> Finding {

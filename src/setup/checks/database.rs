@@ -2,8 +2,9 @@
 
 use time::OffsetDateTime;
 
-use crate::catalog::Server;
+use crate::catalog::{Server, Uninspected};
 use crate::setup::finding::{Finding, Subject};
+use crate::watch;
 
 const VERSION_MIN: i32 = 140_000;
 /// In MB. Postgres's own is 1024; below a quarter of that, checkpoints follow each other while a
@@ -17,22 +18,39 @@ const CONNECTIONS_SPARE: u32 = 5;
 
 /// What is said of Postgres where it could not be asked.
 pub(in crate::setup) fn database(
-    server: &Result<Server, String>,
+    server: &Result<Server, Uninspected>,
     wanted_connections: u32,
     now: OffsetDateTime,
 ) -> Vec<Finding> {
     let subject = Subject("database".to_owned());
     let server = match server {
         Ok(server) => server,
-        Err(error) => {
-            return vec![subject.failure(
-                "reachable",
-                error,
-                "see that Postgres runs and that database.url is right",
-            )];
+        Err(Uninspected::Away(error)) => return vec![subject.failure("reachable", error, watch::REMEDY)],
+        Err(Uninspected::Pooled(how)) => {
+            return vec![
+                subject.failure(
+                    "session",
+                    how,
+                    "connect to Postgres itself, past the pooler: database.url; we pool our connections, and what is prepared, set \
+                     and locked in a session has to stay there (PgBouncer: pool_mode = session of a release that passes options \
+                     on)",
+                ),
+                subject.unlooked("in any session it may look different"),
+            ];
         }
     };
     let mut findings = vec![subject.ok("reachable", "it answers")];
+    findings.push(if server.is_set {
+        subject.ok("session", "each connection is one, and set as we ask for it")
+    } else {
+        subject.warning(
+            "session",
+            "what it is to be set to when it begins is not: somebody between here and Postgres leaves that out, and a first \
+             listing will be slow",
+            "connect to Postgres itself, or let the pooler pass the startup parameter options on (PgBouncer: do not have it \
+             among ignore_startup_parameters)",
+        )
+    });
     let version = format!("PostgreSQL {}.{}", server.version / 10_000, server.version % 10_000);
     findings.push(if server.version < VERSION_MIN {
         subject.failure("version", version, "use PostgreSQL 14 or newer")
@@ -187,6 +205,7 @@ mod tests {
             collation: "en_US.UTF-8".to_owned(),
             is_standby: false,
             is_read_only: false,
+            is_set: true,
             statement_timeout: 0,
             has_schema: true,
             may_create: true,
@@ -224,6 +243,7 @@ mod tests {
         one(&|server| server.version = 130_010, failure, "version: PostgreSQL 13.10");
         one(&|server| server.is_standby = true, failure, "writable: it is a standby");
         one(&|server| server.is_read_only = true, failure, "writable: default_transaction_read_only is on");
+        one(&|server| server.is_set = false, warning, "session: what it is to be set to");
         one(&|server| server.statement_timeout = 5_000, warning, "statement_timeout: 5000 ms");
         one(
             &|server| (server.has_schema, server.may_create) = (false, false),
@@ -257,7 +277,9 @@ mod tests {
             "clock: our clock and Postgres's are 120",
         );
         assert_eq!(ill(|server| server.has_schema = false), [], "it will be made");
-        let away = database(&Err("refused".to_owned()), 10, NOW);
+        let away = database(&Err(Uninspected::Away("refused".to_owned())), 10, NOW);
         assert_eq!((away[0].verdict, away[0].check, away.len()), (failure, "reachable", 1));
+        let pooled = database(&Err(Uninspected::Pooled("lent".to_owned())), 10, NOW);
+        assert_eq!((pooled[0].verdict, pooled[0].check, pooled.len()), (failure, "session", 2));
     }
 }

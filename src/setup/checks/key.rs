@@ -1,5 +1,6 @@
 //! Keys that queues and topics are encrypted with.
 
+use crate::fault::Kind;
 use crate::setup::estate::{Key, Looked};
 use crate::setup::finding::{Finding, Subject};
 use crate::setup::grant::{Act, Answer, answer};
@@ -33,6 +34,10 @@ pub(in crate::setup) fn key(
     }
     let key = match key {
         Ok(key) => key,
+        Err(fault) if fault.kind == Kind::Absent => {
+            let found = format!("{id} does not exist: nobody can send");
+            return vec![subject.failure(CHECK, found, "encrypt with a key that exists")];
+        }
         Err(fault) => return vec![subject.untold(CHECK, fault)],
     };
     if key.is_aws {

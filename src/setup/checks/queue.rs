@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use super::bucket::essential;
 use super::words;
 use crate::fault::Kind;
 use crate::notification::{Body, decode};
 use crate::setup::Arn;
-use crate::setup::estate::{Looked, QueueLook, Sample};
+use crate::setup::estate::{Looked, QueueLook, Sample, Takes};
 use crate::setup::finding::{Finding, Subject};
 use crate::setup::grant::{Act, Answer, answer, too_open};
 
@@ -217,6 +218,7 @@ pub(in crate::setup) fn dead_letters(
         }
         Some(Ok(look)) => look,
     };
+    findings.push(redrive_allowed(subject, &look.arn, &redrive.to, &dead_letters.takes));
     let kept = words(dead_letters.retention);
     if dead_letters.retention < look.retention {
         findings.push(subject.warning(
@@ -243,6 +245,27 @@ pub(in crate::setup) fn dead_letters(
     findings
 }
 
+/// Whether the dead-letter queue takes what comes from ours.
+fn redrive_allowed(subject: &Subject, ours: &str, dead: &str, takes: &Takes) -> Finding {
+    const CHECK: &str = "redrive allow policy";
+    let takes = match takes {
+        Takes::All => return subject.ok(CHECK, "the dead-letter queue takes messages of any queue"),
+        Takes::Of(queues) if queues.iter().any(|queue| queue == ours) => {
+            return subject.ok(CHECK, "the dead-letter queue takes messages of ours");
+        }
+        Takes::Of(queues) => format!("only those of {}", queues.join(" and ")),
+        Takes::None => "none".to_owned(),
+    };
+    subject.failure(
+        CHECK,
+        format!(
+            "{dead} takes {takes}: messages of ours that were received too often are not moved there, and come again \
+             until their retention ends"
+        ),
+        format!("add {ours} to sourceQueueArns in the RedriveAllowPolicy of {dead}, or take that policy away"),
+    )
+}
+
 /// A message that was received, if there was one.
 pub(in crate::setup) fn sample(
     subject: &Subject,
@@ -251,7 +274,7 @@ pub(in crate::setup) fn sample(
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     match sample {
-        Err(fault) => findings.push(subject.refused("receiving", fault)),
+        Err(fault) => findings.push(essential(subject, "receiving", fault)),
         Ok(None) => findings.push(subject.ok("receiving", "allowed; no message was there to look at")),
         Ok(Some(sample)) => {
             findings.push(subject.ok("receiving", "allowed"));

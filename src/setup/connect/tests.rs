@@ -84,7 +84,10 @@ async fn a_new_policy_is_waited_for_but_not_for_ever() {
     let never = Scripted::new(&[&[]]).refusing(100);
     let began = Instant::now();
     let error = never.told().await.unwrap_err().to_string();
-    assert!(error.ends_with("destination configurations; see the policy"), "{error}");
+    assert!(
+        error.ends_with("destination configurations; it is one of these: arn:o; see the policy"),
+        "{error}"
+    );
     assert!(
         began.elapsed() <= VALID_PATIENCE && began.elapsed() > VALID_PATIENCE / 2,
         "{:?}",

@@ -6,7 +6,7 @@ use super::world::{ALL, DEAD, KEY, NOW, QUEUE, World, lets};
 use super::*;
 use crate::bucket::Versioning;
 use crate::fault::Kind;
-use crate::setup::estate::{Lifecycle, Sample, TakenOn};
+use crate::setup::estate::{Lifecycle, Sample, TakenOn, Takes};
 use crate::setup::finding::Verdict::{self, Failure, Unknown, Warning};
 
 mod delivery;
@@ -115,6 +115,16 @@ async fn a_bucket_that_is_wrong_is_named() {
         },
     )
     .await;
+    for (is_replica, words) in [(true, "looked at is a replica"), (false, "no setting of this bucket tells")]
+    {
+        let findings = found(|world| {
+            world.wish.enrich.head = true;
+            world.is_replica = is_replica;
+        })
+        .await;
+        let replication = findings.iter().find(|finding| finding.check == "replication").unwrap();
+        assert!(replication.verdict == Verdict::Ok && replication.found.contains(words), "{replication:?}");
+    }
     let findings =
         found(|world| (world.owner, world.requester_pays) = ("210987654321".to_owned(), true)).await;
     let of = |check| findings.iter().find(|finding| finding.check == check).unwrap();
@@ -246,6 +256,14 @@ async fn a_queue_that_is_wrong_is_named() {
     })
     .await;
     broken(Failure, "dead-letter queue", &["does not exist"], |world| world.dead = None).await;
+    for (takes, words) in [(Takes::None, "takes none"), (Takes::Of(vec![DEAD.to_owned()]), "only those of")] {
+        broken(Failure, "redrive allow policy", &[words, QUEUE], |world| {
+            world.dead.as_mut().unwrap().takes = takes;
+        })
+        .await;
+    }
+    let of_ours = |world: &mut World| world.dead.as_mut().unwrap().takes = Takes::Of(vec![QUEUE.to_owned()]);
+    assert!(found(of_ours).await.iter().all(|finding| finding.verdict == Verdict::Ok));
     broken(Warning, "dead-letter queue", &["none:", "stocktake connect"], |world| world.queue.redrive = None)
         .await;
     broken(Warning, "messages", &["not JSON"], |world| {

@@ -14,7 +14,7 @@ use crate::fault::{Fault, Kind};
 use crate::setup::checks::{MESSAGE_BYTES, Wish};
 use crate::setup::estate::{
     BridgeRule, BucketLook, Estate, Identity, Key, Lifecycle, Looked, QueueLook, Redrive, Replication,
-    Sample, Side, TakenOn, Topic, Versions,
+    Sample, Side, TakenOn, Takes, Topic, Versions,
 };
 
 pub(super) const NOW: OffsetDateTime = datetime!(2026-11-01 12:00 UTC);
@@ -36,6 +36,8 @@ pub(super) struct World {
     pub(super) kms_key: Option<String>,
     pub(super) lifecycle: Vec<Lifecycle>,
     pub(super) replication: Vec<Replication>,
+    /// Whether the version that is looked at is one.
+    pub(super) is_replica: bool,
     pub(super) object_lock: bool,
     pub(super) requester_pays: bool,
     pub(super) queue: QueueLook,
@@ -84,6 +86,7 @@ impl World {
             delay: Duration::ZERO,
             message_bytes_max: MESSAGE_BYTES,
             redrive: Some(Redrive { to: DEAD.to_owned(), receives_max: 1_000 }),
+            takes: Takes::All,
             waiting: 0,
             in_hand: 0,
             is_fifo: false,
@@ -113,6 +116,7 @@ impl World {
             kms_key: None,
             lifecycle: Vec::new(),
             replication: Vec::new(),
+            is_replica: false,
             object_lock: false,
             requester_pays: false,
             dead: Some(QueueLook { arn: DEAD.to_owned(), redrive: None, ..queue.clone() }),
@@ -161,7 +165,7 @@ impl Estate for World {
 
     async fn bucket(&self, _prefix: &str, enrich: Enrich) -> BucketLook {
         BucketLook {
-            details: enrich.is_on().then(|| self.told("s3:GetObjectVersion", &())),
+            details: enrich.is_on().then(|| self.told("s3:GetObjectVersion", &self.is_replica)),
             versions: self.told("s3:GetBucketVersioning", &self.versions),
             listing: self.told("s3:ListBucketVersions", &()),
             one_key: self.told("s3:ListBucketVersions of one key", &()),

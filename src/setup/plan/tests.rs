@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::bucket::rules::{Destination, Filter, Rule};
-use crate::setup::estate::Redrive;
+use crate::setup::estate::{Redrive, Takes};
 
 const QUEUE: &str = "arn:aws:sqs:eu-central-1:123456789012:stocktake";
 const DEAD: &str = "arn:aws:sqs:eu-central-1:123456789012:stocktake-dead";
@@ -47,6 +47,7 @@ fn look(arn: &str) -> QueueLook {
         redrive: None,
         waiting: 0,
         in_hand: 0,
+        takes: Takes::All,
         is_fifo: false,
     }
 }

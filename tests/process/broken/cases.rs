@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::place::{
-    ALL, HEAD, IDENTITY, Place, QUEUE, ROLE, RULES, VERSIONING, attribute, elsewhere, filter,
+    ALL, HEAD, IDENTITY, Place, QUEUE, ROLE, RULES, VERSIONING, attribute, elsewhere, entry, filter,
     of_dead_letters, query, tells, tells_us,
 };
 use super::{Broken, broken, failing, played, warned};
@@ -57,7 +57,7 @@ pub(super) fn buckets() -> Vec<Broken> {
     let lists =
         |words: &[&str], play| failing("listing", words, [(LIST, play)]).and("listing of one key", "failure");
     vec![
-        one(failing("bucket", &["exists in this account and region"], [(HEAD, s3_error(404, "NoSuchBucket"))])),
+        one(failing("bucket", &["exists in this account and region", "stocktake disconnect --bucket"], [(HEAD, s3_error(404, "NoSuchBucket"))])),
         failing("bucket", &["is in eu-west-2", "wants it in eu-central-1"], elsewhere(200, "").into_iter().take(1))
             .with("project_region = \"Germany\""),
         one(failing("bucket", &["PermanentRedirect", "to \"eu-west-2\""], elsewhere(301, "PermanentRedirect"))),
@@ -93,6 +93,9 @@ pub(super) fn buckets() -> Vec<Broken> {
         )
         .of_another(),
         failing("details", &["s3:GetObjectVersion", "kms:Decrypt"], [("HeadObject", Play::Answer(403, String::new()))])
+            .with("enrich = [\"head\"]"),
+        // S3 gives no words with the head of an object, also where it is the key that is wrong.
+        failing("details", &["HTTP status 400", "exists and is enabled"], [("HeadObject", Play::Answer(400, String::new()))])
             .with("enrich = [\"head\"]"),
         failing(
             "clock",
@@ -207,7 +210,6 @@ pub(super) fn queues(place: &Place) -> Vec<Broken> {
     let open =
         |more: &Value| warned("queue policy is tight", &["anybody", "aws:SourceArn"], [place.policy(more)]);
     let refused = |check, words: &[&str], operation, play| failing(check, words, [(operation, play)]);
-    let encrypts = json!(["kms:GenerateDataKey*", "kms:Decrypt"]);
     vec![
         refused("queue", &["QueueDoesNotExist", "exists"], QUEUE, sqs_error(400, "QueueDoesNotExist"))
             .and("everything else", "could not tell"),
@@ -261,6 +263,19 @@ pub(super) fn queues(place: &Place) -> Vec<Broken> {
             vec![Rule::of(QUEUE, sqs_error(400, "QueueDoesNotExist")).after(1)],
         ),
         broken(
+            &[("redrive allow policy", "failure")],
+            &["takes none", &format!("add {} to sourceQueueArns", place.arn)],
+            of_dead_letters("RedriveAllowPolicy", r#"{"redrivePermission":"denyAll"}"#),
+        ),
+        broken(
+            &[("redrive allow policy", "failure")],
+            &["takes only those of arn:aws:sqs:eu-central-1:123456789012:theirs"],
+            of_dead_letters(
+                "RedriveAllowPolicy",
+                r#"{"redrivePermission":"byQueue","sourceQueueArns":["arn:aws:sqs:eu-central-1:123456789012:theirs"]}"#,
+            ),
+        ),
+        broken(
             &[("dead-letter queue", "warning")],
             &["3 messages"],
             of_dead_letters("ApproximateNumberOfMessages", "3"),
@@ -271,7 +286,6 @@ pub(super) fn queues(place: &Place) -> Vec<Broken> {
             of_dead_letters("MessageRetentionPeriod", "345600"),
         ),
         refused("receiving", &["allow sqs:ReceiveMessage"], RECEIVE, sqs_error(403, "AccessDeniedException")),
-        refused("receiving", &["allow kms:Decrypt on the key"], RECEIVE, sqs_error(400, "KmsAccessDenied")),
         refused(
             "acknowledging",
             &["allow sqs:DeleteMessage"],
@@ -292,12 +306,66 @@ pub(super) fn queues(place: &Place) -> Vec<Broken> {
                 Play::Answer(200, json!({ "Messages": [{ "MessageId": "1", "Body": "hello" }] }).to_string()),
             )],
         ),
+    ]
+}
+
+/// What KMS, and SQS and S3 about KMS, are documented to answer.
+pub(super) fn keys(place: &Place) -> Vec<Broken> {
+    let encrypts = json!(["kms:GenerateDataKey*", "kms:Decrypt"]);
+    let receives =
+        |code, words: &str| failing("receiving", &[code, words], [(RECEIVE, sqs_error(400, code))]);
+    let asked = |operation: &'static str, code| {
+        place
+            .key("Enabled", &encrypts)
+            .into_iter()
+            .map(move |(asked, play)| (asked, if asked == operation { sqs_error(400, code) } else { play }))
+    };
+    let untold = |operation: &'static str, code, words: &str| {
+        let plays = asked(operation, code).map(played).collect();
+        broken(&[("encryption key", "could not tell")], &[code, words], plays)
+    };
+    let with_key =
+        |state| failing("encryption key", &["disabled", "enable the key"], place.key(state, &encrypts));
+    let topic =
+        place.topic("arn:aws:sns:s", "").into_iter().map(|(operation, play)| match (operation, play) {
+            ("GetTopicAttributes", Play::Answer(status, body)) => {
+                let keyed = format!("</entry>{}", entry("KmsMasterKeyId", "alias/aws/sns"));
+                (operation, Play::Answer(status, body.replacen("</entry>", &keyed, 1)))
+            }
+            other => other,
+        });
+    vec![
+        receives("KmsAccessDenied", "allow kms:Decrypt on the key"),
+        receives("KmsDisabled", "enable the key"),
+        receives("KmsInvalidState", "about to be deleted"),
+        receives("KmsInvalidKeyUsage", "ENCRYPT_DECRYPT"),
+        receives("KmsNotFound", "see that the key exists"),
+        receives("KmsOptInRequired", "sign up for KMS"),
+        broken(
+            &[("receiving", "could not tell")],
+            &["KmsThrottled", "wait"],
+            vec![Rule::of(RECEIVE, sqs_error(400, "KmsThrottled"))],
+        ),
+        failing(
+            "encryption key",
+            &["does not exist", "encrypt with a key that exists"],
+            asked("DescribeKey", "NotFoundException"),
+        ),
+        untold("DescribeKey", "AccessDeniedException", "allow kms:DescribeKey"),
+        untold("DescribeKey", "DependencyTimeoutException", "wait"),
+        untold("DescribeKey", "KMSInternalException", "wait"),
+        untold("GetKeyPolicy", "AccessDeniedException", "allow kms:GetKeyPolicy"),
+        untold("GetKeyPolicy", "KMSInvalidStateException", "state of the key"),
+        with_key("Disabled"),
+        with_key("PendingDeletion"),
+        with_key("PendingImport"),
+        with_key("Unavailable"),
+        failing("encryption key", &["alias/aws/sns", "key of your own"], topic),
         failing(
             "encryption key",
             &["does not let s3.amazonaws.com do kms:GenerateDataKey", "--only key"],
             place.key("Enabled", &json!("kms:Decrypt")),
         ),
-        failing("encryption key", &["disabled", "enable the key"], place.key("PendingDeletion", &encrypts)),
         failing(
             "encryption key",
             &["AWS's own key", "key of your own"],

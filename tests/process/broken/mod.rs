@@ -86,6 +86,7 @@ async fn each_broken_set_up_is_named_and_nothing_else() {
         cases::buckets(),
         cases::notifications(&place),
         cases::queues(&place),
+        cases::keys(&place),
     ]
     .into_iter()
     .flatten();

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::ill;
 use super::place::Place;
-use crate::support::{Config, Front, NOTIFY, Rule, Stage, alone, s3_error_with};
+use crate::support::{Config, Front, NOTIFY, Play, Rule, Stage, alone, s3_error_with};
 
 #[tokio::test]
 async fn what_cannot_be_right_is_refused_before_anybody_is_asked() {
@@ -95,7 +95,7 @@ async fn what_aws_refuses_while_connecting_is_told_with_what_to_do() {
             400,
             "InvalidArgument",
             "Unable to validate the following destination configurations",
-            "--skip-validation",
+            "it is one of these: arn:aws:sqs:",
         ),
         (400, "ExpiredToken", "The provided token has expired.", "renew the session"),
     ] {
@@ -106,6 +106,18 @@ async fn what_aws_refuses_while_connecting_is_told_with_what_to_do() {
             assert!(told.stderr.contains(words), "no {words:?} in {}", told.stderr);
         }
     }
+    let why = "The destination queue does not exist";
+    let error = format!(
+        "<Error><Code>InvalidArgument</Code><Message>Unable to validate the following destination configurations</Message>\
+         <ArgumentName1>{}, null</ArgumentName1><ArgumentValue1>{why}</ArgumentValue1></Error>",
+        place.arn
+    );
+    front.play([Rule::of(NOTIFY, Play::Answer(400, error))]);
+    let told = place.stage.run(&config, &connect).await;
+    for words in [&format!("({}: {why})", place.arn), "--only queue", "--skip-validation"] {
+        assert!(told.code == Some(1) && told.stderr.contains(words), "no {words:?} in {}", told.stderr);
+    }
+    assert!(!told.stderr.contains("one of these"), "{}", told.stderr);
     front.play([]);
     let told = place.stage.run(&config, &connect).await;
     assert_eq!(told.code, Some(0), "the next attempt goes on from there: {told:?}");
