@@ -12,7 +12,8 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = told(error);
-        if !line.ends_with(&text) {
+        // What a driver boxed is of a type of its own, and not known for Postgres's.
+        if !line.ends_with(&text) && !line.ends_with(without_line(&text)) {
             line.push_str(": ");
             line.push_str(&text);
         }
@@ -27,8 +28,12 @@ fn told(error: &(dyn Error + 'static)) -> String {
     let text = error.to_string();
     let is_of_postgres =
         error.is::<sqlx::Error>() || error.is::<MigrateError>() || error.is::<PgDatabaseError>();
+    if is_of_postgres { without_line(&text).to_owned() } else { text }
+}
+
+fn without_line(text: &str) -> &str {
     match text.rsplit_once(" at line ") {
-        Some((said, line)) if is_of_postgres && line.parse::<u32>().is_ok() => said.to_owned(),
+        Some((said, line)) if line.parse::<u32>().is_ok() => said,
         _ => text,
     }
 }

@@ -1,4 +1,4 @@
-//! `stocktake connect` and `stocktake disconnect`.
+//! `stocktake connect`, and what it shares with `stocktake disconnect`.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Usage, print};
 use crate::aws::Access;
-use crate::cli::{Connect, Disconnect, Exit, Format, Place};
+use crate::cli::{Connect, Exit, Format, Place};
 use crate::clock::Clock;
 use crate::config::{self, Bucket, Config};
 use crate::setup::aws::Account;
@@ -20,10 +20,11 @@ use crate::wiring::{self, Clients};
 use crate::words::printable;
 
 /// A part of a bucket, the queue that is meant for it, and the way to ask about both.
-struct Meeting {
-    config: Config,
-    bucket: Bucket,
-    is_new: bool,
+pub(super) struct Meeting {
+    pub(super) config: Config,
+    pub(super) bucket: Bucket,
+    /// Whether no section is about it.
+    pub(super) is_new: bool,
     meant: Meant,
     account: Account,
 }
@@ -39,6 +40,12 @@ pub(super) async fn connect(
         print(&terraform(&planned.target, &planned.found))?;
         return Ok(Exit::Done);
     }
+    let Bucket { name, prefix, .. } = &planned.meeting.bucket;
+    if options.place.prefix.is_none() && !prefix.is_empty() {
+        let words =
+            format!("of bucket {name:?} the part below {prefix:?} is meant, as its [[bucket]] section says");
+        print_to_people(format, &words)?;
+    }
     print(&shown(&planned.plan, format))?;
     if !planned.plan.refusals.is_empty() {
         print_to_people(format, "nothing was changed")?;
@@ -53,94 +60,23 @@ pub(super) async fn connect(
     Ok(Exit::Done)
 }
 
-pub(super) async fn disconnect(
-    file: Option<&Path>,
-    options: &Disconnect,
-    format: Format,
-    clock: Clock,
-) -> anyhow::Result<Exit> {
-    let planned = planned(file, &options.place, Presence::PerhapsGone, plan::disconnect, clock).await?;
-    print(&shown(&planned.plan, format))?;
-    if options.resolve.apply {
-        planned.carry_out(options.resolve.skip_validation).await?;
-    }
-    let rows = match (options.drop_rows, options.resolve.apply) {
-        (false, _) => Rows::Kept,
-        (true, false) => Rows::Doomed,
-        (true, true) => drop_rows(&planned.meeting).await?,
-    };
-    let is_done = planned.plan.is_done() && rows != Rows::Dropped;
-    let last = match (options.resolve.apply, is_done) {
-        (false, _) => "nothing was changed; --apply does what is planned",
-        (true, true) => "there was nothing to do",
-        (true, false) => "done",
-    };
-    let mut words = vec![rows.words(), last];
-    if options.resolve.apply && !planned.meeting.is_new {
-        words.push("take the [[bucket]] section out of the configuration, or a daemon goes on listing it");
-    }
-    print_to_people(format, &words.join("\n"))?;
-    Ok(Exit::Done)
-}
-
-/// What becomes of the rows of a bucket that is disconnected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rows {
-    Kept,
-    Doomed,
-    Dropped,
-    Absent,
-}
-
-impl Rows {
-    fn words(self) -> &'static str {
-        match self {
-            Self::Kept => "rows in the catalog stay; --drop-rows drops them",
-            Self::Doomed => {
-                "the rows in the catalog will be dropped, with the runs of the bucket and their drift; catalog.changes keeps \
-                 what it has of their past"
-            }
-            Self::Dropped => {
-                "the rows are dropped, with the runs of the bucket and their drift; catalog.changes keeps what it has of \
-                 their past"
-            }
-            Self::Absent => "there were no rows",
-        }
-    }
-}
-
-async fn drop_rows(meeting: &Meeting) -> anyhow::Result<Rows> {
-    let catalog = super::catalog(&meeting.config).await?;
-    if catalog.is_shared().await.context("ask Postgres who is at work on the catalog")? {
-        tracing::warn!(
-            "another stocktake is at work on this catalog: if it is a daemon that has the [[bucket]] section, its runs of \
-             the bucket fail until it is started again, and then it lists the bucket anew, so that the rows come back; \
-             take the section out, and start it again"
-        );
-    }
-    let forgotten = catalog.forget(&wiring::connection(&meeting.config, &meeting.bucket)).await.context(
-        "drop the rows; take the [[bucket]] section out and end the daemons first, as they are at work on them",
-    )?;
-    Ok(if forgotten { Rows::Dropped } else { Rows::Absent })
-}
-
 /// A plan, and what it was made from.
-struct Planned {
-    meeting: Meeting,
+pub(super) struct Planned {
+    pub(super) meeting: Meeting,
     target: Target,
-    found: Found,
-    plan: Plan,
+    pub(super) found: Found,
+    pub(super) plan: Plan,
 }
 
 impl Planned {
-    async fn carry_out(&self, skip_validation: bool) -> anyhow::Result<()> {
+    pub(super) async fn carry_out(&self, skip_validation: bool) -> anyhow::Result<()> {
         let tell = |what: &str| tracing::info!("done: {what}");
         carry_out(&self.meeting.account, &self.plan, skip_validation, tell).await
     }
 }
 
 /// Looks at what is there, and plans.
-async fn planned(
+pub(super) async fn planned(
     file: Option<&Path>,
     place: &Place,
     presence: Presence,
@@ -155,7 +91,7 @@ async fn planned(
     Ok(Planned { meeting, target, found, plan })
 }
 
-fn print_to_people(format: Format, words: &str) -> anyhow::Result<()> {
+pub(super) fn print_to_people(format: Format, words: &str) -> anyhow::Result<()> {
     if format == Format::Text { print(words) } else { Ok(()) }
 }
 
@@ -293,7 +229,7 @@ fn unfit(name: &str) -> Option<String> {
     })
 }
 
-fn shown(plan: &Plan, format: Format) -> String {
+pub(super) fn shown(plan: &Plan, format: Format) -> String {
     let steps = plan.steps.iter();
     match format {
         Format::Json => {

@@ -3,6 +3,7 @@
 
 mod connect;
 mod decode;
+mod disconnect;
 mod doctor;
 mod health;
 mod policy;
@@ -16,14 +17,15 @@ mod table;
 use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow, ensure};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Catalog;
+use crate::chain::chain;
 use crate::cli::{Cli, Command, Exit, Format};
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::{telemetry, wiring};
+use crate::{telemetry, watch, wiring};
 
 /// What was asked for makes no sense with this configuration: as wrong as an unknown option.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +45,7 @@ pub async fn run(cli: Cli, clock: Clock) -> anyhow::Result<Exit> {
         Command::Recheck(options) => recheck::recheck(&load(file)?, &options, cli.format, clock).await,
         Command::Connect(options) => Box::pin(connect::connect(file, &options, cli.format, clock)).await,
         Command::Disconnect(options) => {
-            Box::pin(connect::disconnect(file, &options, cli.format, clock)).await
+            Box::pin(disconnect::disconnect(file, &options, cli.format, clock)).await
         }
         Command::Doctor(options) => doctor::doctor(&load(file)?, &options, cli.format, clock).await,
         Command::Replay(options) => replay::replay(&load(file)?, &options, cli.format, clock).await,
@@ -62,7 +64,7 @@ fn load(file: Option<&Path>) -> anyhow::Result<Config> {
 }
 
 async fn migrate(config: &Config, format: Format) -> anyhow::Result<Exit> {
-    catalog(config).await?.migrate().await.context("bring the database schema up to date")?;
+    reached(config).await?.migrate().await.context("bring the database schema up to date")?;
     print(match format {
         Format::Json => r#"{"schema":"up to date"}"#,
         Format::Text => "the schema is up to date",
@@ -70,11 +72,27 @@ async fn migrate(config: &Config, format: Format) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The catalog, if it answers.
+/// The catalog, if it answers and there is one.
 async fn catalog(config: &Config) -> anyhow::Result<Catalog> {
-    let catalog = wiring::catalog(config)?;
-    catalog.reach().await.context("see that Postgres runs and that database.url is right")?;
+    let catalog = reached(config).await?;
+    require_schema(&catalog).await?;
     Ok(catalog)
+}
+
+/// The same before anybody made its schema.
+async fn reached(config: &Config) -> anyhow::Result<Catalog> {
+    let catalog = wiring::catalog(config)?;
+    catalog.reach().await.map_err(|error| anyhow!("{}; {}", chain(error.as_ref()), watch::REMEDY))?;
+    Ok(catalog)
+}
+
+async fn require_schema(catalog: &Catalog) -> anyhow::Result<()> {
+    let has_schema = catalog.has_schema().await.context("look for the schema of the catalog")?;
+    ensure!(
+        has_schema,
+        "the database has no catalog yet: `stocktake migrate` makes it, and so does `stocktake serve`"
+    );
+    Ok(())
 }
 
 /// Writes a result. Whoever reads it may have heard enough and closed the pipe.

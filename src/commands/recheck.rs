@@ -1,16 +1,18 @@
 //! `stocktake recheck`: ask S3 about some keys now.
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use serde_json::json;
 
+use super::policy::parts;
 use super::table::table;
 use super::{Usage, print};
 use crate::catalog::{Catalog, Connection};
+use crate::chain::chain;
 use crate::cli::{Exit, Format, Recheck};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::model::Doubt;
-use crate::recheck::{LEASE, recheck_one};
+use crate::recheck::{LEASE, Trouble, recheck_one};
 use crate::wiring::{self, Clients};
 
 pub(super) async fn recheck(
@@ -19,24 +21,24 @@ pub(super) async fn recheck(
     format: Format,
     clock: Clock,
 ) -> anyhow::Result<Exit> {
+    let sections = parts(config, &options.bucket)?;
     let catalog = super::catalog(config).await?;
     let mut clients = Clients::default();
     let mut done = Vec::new();
     for key in &options.keys {
-        let is_within = |section: &&crate::config::Bucket| {
-            section.name == options.bucket && key.starts_with(&section.prefix)
-        };
-        let Some(section) = config.buckets.iter().find(is_within) else {
+        let Some(section) = sections.iter().find(|section| key.starts_with(&section.prefix)) else {
+            let prefixes: Vec<_> = sections.iter().map(|section| format!("{:?}", section.prefix)).collect();
             return Err(Usage(format!(
-                "key {key:?} of bucket {:?} is outside what is configured",
-                options.bucket
+                "key {key:?} of bucket {:?} is outside what is configured: choose one that begins with {}",
+                options.bucket,
+                prefixes.join(" or ")
             ))
             .into());
         };
         let connection = wiring::connection(config, section);
         let is_connected = catalog.is_connected(&connection).await;
         ensure!(
-            is_connected.context("read the catalog; if it is not there, `stocktake migrate` makes it")?,
+            is_connected.context("look for the bucket in the catalog")?,
             "bucket {:?} has never been listed: `stocktake reconcile` or `serve` does that",
             section.name
         );
@@ -69,7 +71,11 @@ async fn one(
     clock: Clock,
 ) -> anyhow::Result<String> {
     let recheck = catalog.take_recheck_of(connection, key, Doubt::Asked, LEASE, clock()).await?;
-    let repaired = recheck_one(bucket, catalog, connection, &recheck, clock).await?;
+    let repaired = recheck_one(bucket, catalog, connection, &recheck, clock).await;
+    let repaired = repaired.map_err(|trouble| match trouble {
+        Trouble::S3(fault) => anyhow!("{}; {}", chain(&fault), fault.remedy),
+        other @ Trouble::Postgres(_) => other.into(),
+    })?;
     let drift: Vec<String> = repaired
         .drift
         .iter()

@@ -16,7 +16,7 @@ use crate::ingest::{self, Replayed};
 use crate::wiring;
 use crate::words::{moment, printable};
 
-const READ: &str = "read the quarantine; if it is not there, `stocktake migrate` makes it";
+const READ: &str = "read the quarantine";
 
 pub(super) async fn replay(
     config: &Config,

@@ -133,7 +133,47 @@ async fn a_recheck_repairs_its_keys_and_no_others() {
     assert!(again.code == Some(0) && again.stdout.contains("repaired: stale version null"), "{again:?}");
     stage.must_be_exact(&[&format!("{bucket}/in/")]).await;
     let foreign = stage.run(&config, &["recheck", "--bucket", &bucket, "out"]).await;
-    assert!(foreign.code == Some(64) && foreign.stderr.contains("outside what is configured"), "{foreign:?}");
+    assert!(
+        foreign.code == Some(64) && foreign.stderr.contains("choose one that begins with \"in/\""),
+        "{foreign:?}"
+    );
+    // In the same words as of a run.
+    for command in [&["recheck", "--bucket", "nope", "key"][..], &["reconcile", "--bucket", "nope"]] {
+        let told = stage.run(&config, command).await;
+        let unknown = "bucket \"nope\" is not configured: add a [[bucket]] section for it";
+        assert!(told.code == Some(64) && told.stderr.contains(unknown), "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_told_once_and_the_remedy_last() {
+    let stage = Stage::new().await;
+    let bucket = stage.name("absent");
+    let config = stage.config_of(&[&bucket]);
+    for command in [&["status"][..], &["reconcile"], &["recheck", "--bucket", &bucket, "key"], &["replay"]] {
+        let told = stage.run(&config, command).await;
+        let line = "stocktake: the database has no catalog yet: `stocktake migrate` makes it, and so does `stocktake serve`\n";
+        assert!(told.code == Some(1) && told.stderr.ends_with(line), "{told:?}");
+        assert!(!told.stderr.contains("does not exist"), "{told:?}");
+    }
+    stage.migrate(&config).await;
+    let told = stage.run(&config, &["reconcile"]).await;
+    let (cause, remedy) =
+        told.stdout.split_once("check that arn:aws:s3:::").unwrap_or_else(|| panic!("{told:?}"));
+    assert!(
+        cause.contains(&format!("reconcile bucket {bucket:?}: ")) && cause.contains("NoSuchBucket"),
+        "{told:?}"
+    );
+    assert!(
+        remedy.contains(&format!("`stocktake disconnect --bucket {bucket} --drop-rows --apply`")),
+        "{told:?}"
+    );
+
+    // An error of Postgres's, too, says what is wrong once.
+    sqlx::query("drop view catalog.daemons").execute(&stage.pool).await.unwrap();
+    let told = stage.run(&config, &["status"]).await;
+    assert!(told.code == Some(1) && told.stderr.matches("does not exist").count() == 1, "{told:?}");
+    assert!(!told.stderr.contains(" at line "), "{told:?}");
 }
 
 #[tokio::test]

@@ -210,6 +210,9 @@ async fn a_bucket_that_is_gone_can_be_disconnected() {
     stage.delete(&bucket, "key").await;
     stage.s3.delete_bucket().bucket(&bucket).send().await.unwrap();
 
+    const OTHERS: &str = "another stocktake is at work on this catalog";
+    let plan = done(&stage, &config, &["disconnect", "--bucket", &bucket, "--drop-rows"]).await;
+    assert!(plan.stdout.contains("will be dropped") && plan.stderr.contains(OTHERS), "{plan:?}");
     let disconnect = ["disconnect", "--bucket", &bucket, "--apply", "--drop-rows"];
     let told = done(&stage, &config, &disconnect).await;
     for words in [
@@ -220,10 +223,53 @@ async fn a_bucket_that_is_gone_can_be_disconnected() {
     ] {
         assert!(told.stdout.contains(words), "no {words:?} in {}", told.stdout);
     }
-    assert!(told.stderr.contains("another stocktake is at work on this catalog"), "{}", told.stderr);
+    assert!(told.stderr.contains(OTHERS), "{}", told.stderr);
     daemon.stop().await;
     assert_eq!(queues(&stage).await, before);
     assert_eq!(stage.count("select count(*) from catalog.reconciliations").await, 0);
     let again = done(&stage, &config, &disconnect).await;
     assert!(again.stdout.contains("there was nothing to do") && again.stderr.is_empty(), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_bucket_that_nobody_ever_connected_is_not_disconnected() {
+    let stage = Stage::new().await;
+    let bucket = stage.name("known");
+    stage.silent_bucket(&bucket, None).await;
+    let config = stage.config_of(&[&format!("{bucket}/a/")]);
+    let misspelt = stage.name("knwon");
+    let nobody =
+        format!("bucket {misspelt:?} is neither configured nor known to the catalog, nor does S3 have");
+    let configured = format!("configured are [{bucket:?}]");
+    // Without a schema, with one, and with a daemon at work on it.
+    let mut daemon = None;
+    for is_served in [false, true] {
+        if is_served {
+            daemon = Some(stage.serve(&config).await);
+        }
+        for more in [&[][..], &["--apply"], &["--apply", "--drop-rows"]] {
+            let words = [&["disconnect", "--bucket", &misspelt], more].concat();
+            let told = stage.run(&config, &words).await;
+            assert!(told.code == Some(1) && told.stdout.is_empty(), "{told:?}");
+            assert!(told.stderr.contains(&nobody) && told.stderr.contains(&configured), "{told:?}");
+            assert!(!told.stderr.contains("another stocktake"), "{told:?}");
+        }
+    }
+    // The bucket is there, and its part `b/` is nobody's.
+    let told = done(&stage, &config, &["disconnect", "--bucket", &bucket, "--prefix", "b/", "--apply"]).await;
+    for words in
+        ["below \"b/\" is neither configured nor known", "there is nothing to undo", "what is below [\"a/\"]"]
+    {
+        assert!(told.stdout.contains(words), "no {words:?} in {}", told.stdout);
+    }
+    daemon.unwrap().stop().await;
+
+    // Whoever names only the bucket is told which part of it that is.
+    let plan = done(&stage, &config, &["connect", "--bucket", &bucket]).await;
+    assert!(
+        plan.stdout.starts_with(&format!("of bucket {bucket:?} the part below \"a/\" is meant")),
+        "{plan:?}"
+    );
+    let plan = done(&stage, &config, &["connect", "--bucket", &bucket, "--prefix", "a/"]).await;
+    assert!(!plan.stdout.contains("is meant"), "{plan:?}");
 }

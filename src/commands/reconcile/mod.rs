@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Usage, print, until_signalled};
 use crate::bucket::{Bucket, s3};
 use crate::catalog::{Catalog, Connection, Effect, Look, Reason};
+use crate::chain::chain;
 use crate::cli::{Exit, Format, Reconcile};
 use crate::clock::Clock;
 use crate::config::{self, Config, Source};
@@ -144,9 +145,7 @@ impl Listing<'_> {
         let (versioning, _) =
             bucket.versioning().await.map_err(Trouble::from).map_err(|trouble| self.describe(trouble))?;
         let room = catalog.connect(connection, clock()).await;
-        room.with_context(|| {
-            format!("make room for bucket {name:?}; if there is no schema yet, `stocktake migrate` makes it")
-        })?;
+        room.with_context(|| format!("make room for bucket {name:?}"))?;
         // As a daemon would. Where it may not be known, the run does without.
         if let Ok(region) = bucket.region().await {
             let look = Look { region, versioning, notifications: None, settles_at: None };
@@ -179,7 +178,7 @@ impl Listing<'_> {
         let Self { bucket, catalog, connection, prefix, clock, .. } = self;
         let is_connected = catalog.is_connected(connection).await;
         ensure!(
-            is_connected.context("read the catalog; if it is not there, `stocktake migrate` makes it")?,
+            is_connected.context("look for the bucket in the catalog")?,
             "bucket {:?} has never been listed: there is nothing to compare it with",
             connection.bucket
         );
@@ -242,8 +241,6 @@ impl Listing<'_> {
     }
 
     fn describe(&self, trouble: Trouble) -> anyhow::Error {
-        let remedy = trouble.remedy().to_owned();
-        anyhow::Error::new(trouble)
-            .context(format!("reconcile bucket {:?}; {remedy}", self.connection.bucket))
+        anyhow!("reconcile bucket {:?}: {}; {}", self.connection.bucket, chain(&trouble), trouble.remedy())
     }
 }

@@ -22,7 +22,7 @@ const CLEAR: &str = "\x1b[2J\x1b[H";
 
 pub(super) async fn status(config: &Config, options: &cli::Status, format: Format) -> anyhow::Result<Exit> {
     if !options.watch {
-        let catalog = super::catalog(config).await?;
+        let catalog = super::reached(config).await?;
         print(&look(config, &catalog, options, format).await?)?;
         return Ok(Exit::Done);
     }
@@ -50,8 +50,8 @@ async fn look(
     options: &cli::Status,
     format: Format,
 ) -> anyhow::Result<String> {
-    let status = catalog.status().await;
-    let status = status.context("read the catalog; if it is not there, `stocktake migrate` makes it")?;
+    super::require_schema(catalog).await?;
+    let status = catalog.status().await.context("read the catalog")?;
     let overview = Overview::of(status, config);
     let json = |write: fn(&Overview) -> serde_json::Result<String>| {
         write(&overview).context("write the status as JSON")

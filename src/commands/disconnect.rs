@@ -1,0 +1,130 @@
+//! `stocktake disconnect`: the exact reverse of `connect`, and of the rows if that is wanted.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use super::connect::{Meeting, Planned, planned, print_to_people, shown};
+use super::print;
+use crate::catalog::Catalog;
+use crate::cli::{Disconnect, Exit, Format};
+use crate::clock::Clock;
+use crate::setup::connect::Presence;
+use crate::setup::plan;
+use crate::wiring;
+
+pub(super) async fn disconnect(
+    file: Option<&Path>,
+    options: &Disconnect,
+    format: Format,
+    clock: Clock,
+) -> anyhow::Result<Exit> {
+    let planned = planned(file, &options.place, Presence::PerhapsGone, plan::disconnect, clock).await?;
+    let Planned { meeting, found, plan, .. } = &planned;
+    let is_apply = options.resolve.apply;
+    // What nothing is to be done about is perhaps not what was meant.
+    let is_strange = meeting.is_new && plan.is_done();
+    let catalog = if options.drop_rows || is_strange { known(meeting).await? } else { None };
+    let is_unknown = is_strange && catalog.is_none();
+    if is_unknown && !found.is_there {
+        bail!("{}, nor does S3 have such a bucket: see its name{}", unknown(meeting), configured(meeting));
+    }
+    print(&shown(plan, format))?;
+    if is_apply {
+        planned.carry_out(options.resolve.skip_validation).await?;
+    }
+    let rows = match (options.drop_rows, &catalog) {
+        (false, _) => Rows::Kept,
+        (true, None) => Rows::Absent,
+        (true, Some(catalog)) => drop_rows(catalog, meeting, is_apply).await?,
+    };
+    if is_unknown {
+        let words = format!("{}: there is nothing to undo{}", unknown(meeting), configured(meeting));
+        print_to_people(format, &words)?;
+        return Ok(Exit::Done);
+    }
+    let is_done = plan.is_done() && rows != Rows::Dropped;
+    let last = match (is_apply, is_done) {
+        (false, _) => "nothing was changed; --apply does what is planned",
+        (true, true) => "there was nothing to do",
+        (true, false) => "done",
+    };
+    let mut words = vec![rows.words(), last];
+    if is_apply && !meeting.is_new {
+        words.push("take the [[bucket]] section out of the configuration, or a daemon goes on listing it");
+    }
+    print_to_people(format, &words.join("\n"))?;
+    Ok(Exit::Done)
+}
+
+/// What becomes of the rows of a bucket that is disconnected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rows {
+    Kept,
+    Doomed,
+    Dropped,
+    Absent,
+}
+
+impl Rows {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Kept => "rows in the catalog stay; --drop-rows drops them",
+            Self::Doomed => {
+                "the rows in the catalog will be dropped, with the runs of the bucket and their drift; catalog.changes keeps \
+                 what it has of their past"
+            }
+            Self::Dropped => {
+                "the rows are dropped, with the runs of the bucket and their drift; catalog.changes keeps what it has of \
+                 their past"
+            }
+            Self::Absent => "there were no rows",
+        }
+    }
+}
+
+/// The catalog, if it has heard of the part of the bucket.
+async fn known(meeting: &Meeting) -> anyhow::Result<Option<Catalog>> {
+    let catalog = super::reached(&meeting.config).await?;
+    let connection = wiring::connection(&meeting.config, &meeting.bucket);
+    let is_known = catalog.has_schema().await.context("look for the schema of the catalog")?
+        && catalog.is_connected(&connection).await.context("look for the bucket in the catalog")?;
+    Ok(is_known.then_some(catalog))
+}
+
+fn unknown(meeting: &Meeting) -> String {
+    let crate::config::Bucket { name, prefix, .. } = &meeting.bucket;
+    let below = if prefix.is_empty() { String::new() } else { format!(" below {prefix:?}") };
+    format!("bucket {name:?}{below} is neither configured nor known to the catalog")
+}
+
+/// Other parts of the bucket, or else other buckets, that may have been meant.
+fn configured(meeting: &Meeting) -> String {
+    let sections = || meeting.config.buckets.iter().filter(|section| **section != meeting.bucket);
+    let prefixes: Vec<&str> = sections()
+        .filter(|section| section.name == meeting.bucket.name)
+        .map(|section| section.prefix.as_str())
+        .collect();
+    if !prefixes.is_empty() {
+        return format!("; of this bucket is configured what is below {prefixes:?}");
+    }
+    let names: Vec<&str> = sections().map(|section| section.name.as_str()).collect();
+    if names.is_empty() { String::new() } else { format!("; configured are {names:?}") }
+}
+
+async fn drop_rows(catalog: &Catalog, meeting: &Meeting, is_apply: bool) -> anyhow::Result<Rows> {
+    if catalog.is_shared().await.context("ask Postgres who is at work on the catalog")? {
+        tracing::warn!(
+            "another stocktake is at work on this catalog: if it is a daemon that has the [[bucket]] section, its runs of \
+             the bucket fail until it is started again, and then it lists the bucket anew, so that the rows come back; \
+             take the section out, and start it again"
+        );
+    }
+    if !is_apply {
+        return Ok(Rows::Doomed);
+    }
+    let forgotten = catalog.forget(&wiring::connection(&meeting.config, &meeting.bucket)).await.context(
+        "drop the rows; take the [[bucket]] section out and end the daemons first, as they are at work on them",
+    )?;
+    Ok(if forgotten { Rows::Dropped } else { Rows::Absent })
+}
