@@ -85,6 +85,8 @@ pub struct LastRun {
     pub run_id: i64,
     /// When it began, on our clock.
     pub started_at: OffsetDateTime,
+    /// And when it ended.
+    pub finished_at: Option<OffsetDateTime>,
 }
 
 /// What a look at a bucket showed.
@@ -110,7 +112,7 @@ impl Catalog {
     /// When Postgres is away or refuses.
     pub async fn last_run(&self, connection: &Connection) -> Result<Option<LastRun>, sqlx::Error> {
         sqlx::query_as(
-            "select run_id, started_at from catalog.reconciliations
+            "select run_id, started_at, finished_at from catalog.reconciliations
              where bucket = $1 and prefix = $2 and source = 'listing' and (status = 'complete' or withheld > 0)
              order by run_id desc limit 1",
         )

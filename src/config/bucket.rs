@@ -11,7 +11,7 @@ use crate::aws::Access;
 use crate::bucket::details::Enrich;
 use crate::ignore::Ignore;
 
-/// Below a second the runs of one bucket would only chase each other.
+/// For inventory reports, which are only looked for; listings have a limit that depends on `merge.margin`.
 const RECONCILE_MIN: Duration = Duration::from_secs(1);
 const RECONCILE_MAX: Duration = Duration::from_secs(31_557_600);
 const REQUESTS_PER_SECOND_MAX: u32 = 100_000;

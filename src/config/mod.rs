@@ -37,6 +37,8 @@ pub use settings::{
 };
 
 use crate::aws::Access;
+use crate::reconcile::least_period;
+use crate::words::lasting;
 use section::Tree;
 use source::Document;
 
@@ -180,6 +182,20 @@ impl Config {
             let twin = self.buckets[..index]
                 .iter()
                 .position(|other| !bucket.name.is_empty() && bucket.overlaps(other));
+            let least = least_period(self.merge.margin);
+            if let Some(every) = bucket.reconcile_every.filter(|every| *every < least)
+                && bucket.source == Source::Listing
+            {
+                let message = format!(
+                    "must be at least {} with a merge.margin of {}, not {}: of what differs in a listing that follows \
+                     another sooner nobody can say whether it is from before that one, so it would be in doubt for ever; \
+                     or \"never\"",
+                    lasting(least),
+                    lasting(self.merge.margin),
+                    lasting(every)
+                );
+                mistakes.push(Mistake::new(format!("bucket[{index}].reconcile_every"), message));
+            }
             if let Some(twin) = twin {
                 let message = format!(
                     "{:?} overlaps bucket[{twin}].prefix {:?}, and both are in \"{}\": a key can belong to one only",
@@ -204,6 +220,9 @@ fn parse(document: Document, env: &HashMap<String, String>) -> Result<Config, Er
     let mut tree = Tree::new(values, mistakes);
     let config = Config::read(&mut tree, document.origin);
     let mut mistakes = tree.mistakes;
-    mistakes.extend(config.contradictions());
+    // What cannot be read stands for something that nobody wrote.
+    let is_news = |one: &Mistake| mistakes.iter().all(|known| known.place != one.place);
+    let contradictions: Vec<Mistake> = config.contradictions().into_iter().filter(is_news).collect();
+    mistakes.extend(contradictions);
     if mistakes.is_empty() { Ok(config) } else { Err(Errors { origin: config.origin, mistakes }) }
 }

@@ -23,7 +23,7 @@ mod team;
 mod trouble;
 
 pub use rehearsal::{CHANGES_MAX, Found, Rehearsal};
-pub use schedule::{Keeper, Schedule};
+pub use schedule::{Keeper, Schedule, least_period};
 use team::{Task, Team};
 pub use trouble::{Trouble, guard_remedy};
 

@@ -39,6 +39,24 @@ const ASKED_POLL: Duration = Duration::from_secs(5);
 /// How often a run that waits for the backlog looks whether it is gone.
 const BACKLOG_POLL: Duration = Duration::from_secs(5);
 
+/// What the window of a page and that of the listing before have of grain and latency between them: each is as wide
+/// as the request took and a second more at both ends, and the date in its middle up to a second early.
+const WINDOWS: Duration = Duration::from_secs(4);
+
+/// The least time from the end of a listing to the next, where S3's clocks disagree by up to `margin`: what is seen
+/// sooner may be from before that listing as well, so that what differs only ever is in doubt.
+const fn least_pause(margin: Duration) -> Duration {
+    margin.saturating_add(WINDOWS)
+}
+
+/// The least time between the starts of two scheduled listings: [`least_pause`], also where a connection is early.
+pub const fn least_period(margin: Duration) -> Duration {
+    let least = least_pause(margin);
+    Duration::from_secs(
+        (least.saturating_mul(SPREAD).as_millis() as u64).div_ceil(1_000 * (SPREAD as u64 - 1)),
+    )
+}
+
 /// When runs of a connection start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
@@ -159,7 +177,7 @@ impl<B: Bucket + Objects> Keeper<B> {
         if let Some(reason) = asked.map_err(self.postgres("look for runs that were asked for"))? {
             return Ok(Some(reason));
         }
-        if until_due(last, self.period(), now).is_zero() {
+        if self.until_scheduled(last, now).is_zero() {
             return Ok(Some(Reason::Schedule));
         }
         let limit = self.schedule.recheck_limit;
@@ -190,7 +208,16 @@ impl<B: Bucket + Objects> Keeper<B> {
     }
 
     fn rest(&self, last: Option<LastRun>) -> Duration {
-        until_due(last, self.period(), (self.clock)()).min(LOOK_EVERY)
+        self.until_scheduled(last, (self.clock)()).min(LOOK_EVERY)
+    }
+
+    /// How long until it is time for a run. One that takes as long as the time between two is not followed at
+    /// once by the next, which could tell nothing from it.
+    fn until_scheduled(&self, last: Option<LastRun>, now: OffsetDateTime) -> Duration {
+        let pause = least_pause(self.connection.terms.margin);
+        let ended = last.and_then(|last| last.finished_at);
+        let rest = ended.map(|ended| Duration::try_from(ended + pause - now).unwrap_or_default());
+        until_due(last, self.period(), now).max(rest.unwrap_or_default())
     }
 
     /// Runs, or joins a run, when it is our turn.
@@ -262,6 +289,48 @@ pub(super) fn until_due(last: Option<LastRun>, every: Duration, now: OffsetDateT
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Content, Glance, Horizon, Listed, Stack, State, Timestamp, VersionId, Window};
+
+    /// The window of an answer of this moment, in milliseconds, that took half a second to come.
+    fn window(millis: i64) -> Window {
+        let date = Timestamp::from_micros(millis.div_euclid(1_000) * 1_000_000);
+        Window::around(date, Duration::from_millis(1_500))
+    }
+
+    #[test]
+    fn a_listing_that_follows_another_too_soon_decides_nothing() {
+        let margin = Duration::from_secs(5);
+        let listed = Listed {
+            version: VersionId::null(),
+            is_latest: true,
+            state: State::Object(Content::default()),
+            last_modified: Timestamp::from_micros(0),
+            storage_class: None,
+        };
+        let is_decided = |first: i64, second: i64| {
+            let (watermark, run_started) = (Some(window(first)), None);
+            let horizon = Horizon { watermark, run_started, margin, trust_sequencers: true };
+            let seen = Stack::default().observe(
+                std::slice::from_ref(&listed),
+                window(second),
+                Glance::Run,
+                &horizon,
+            );
+            seen.doubt.is_none()
+        };
+        let pause = i64::try_from(least_pause(margin).as_millis()).unwrap();
+        let moments = || (0..1_000).step_by(50);
+        assert!(
+            moments().all(|moment| is_decided(moment, moment + pause)),
+            "whatever part of a second it is"
+        );
+        assert!(
+            !moments().all(|moment| is_decided(moment, moment + pause - 1_000)),
+            "and a second less is too little"
+        );
+        let early = least_period(margin) - least_period(margin) / SPREAD;
+        assert!(early >= least_pause(margin), "also for a connection that is early: {early:?}");
+    }
 
     #[test]
     fn connections_with_one_period_are_spread() {

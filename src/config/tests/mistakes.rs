@@ -54,6 +54,31 @@ fn every_mistake_is_reported_at_once() {
 }
 
 #[test]
+fn listings_that_could_settle_nothing_are_refused() {
+    let often = |margin: &str, every: &str, more: &str| {
+        format!("[merge]\nmargin = '{margin}'\n[[bucket]]\nname = 'abc'\nreconcile_every = '{every}'\n{more}")
+    };
+    let refused = |least: &str, margin: &str, every: &str| {
+        format!(
+            "bucket[0].reconcile_every: must be at least {least} with a merge.margin of {margin}, not {every}: of what differs \
+             in a listing that follows another sooner nobody can say whether it is from before that one, so it would be in \
+             doubt for ever; or \"never\""
+        )
+    };
+    for (margin, every, least) in
+        [("5s", "9s", "10s"), ("5s", "1s", "10s"), ("0s", "4s", "5s"), ("1m", "1m", "1m 12s")]
+    {
+        check(&often(margin, every, ""), &[], &[&refused(least, margin, every)]);
+    }
+    // Reports are only looked for.
+    let reports = "source = 'inventory'\ninventory = 's3://reports/daily/abc/all/'";
+    for (every, more) in [("10s", ""), ("1s", reports)] {
+        let toml = format!("{URL}{}", often("5s", every, more));
+        assert!(parsed(&toml, &[]).is_ok(), "{toml}");
+    }
+}
+
+#[test]
 fn the_shape_is_checked() {
     check("[[aws]]", &[], &["aws: must be a table: open it with [aws]"]);
     check(

@@ -140,7 +140,7 @@ fn runs_may_never_begin_by_themselves() {
         ("'never'", None),
         ("'0s'", None),
         ("0", None),
-        ("'1s'", Some(Duration::from_secs(1))),
+        ("'10s'", Some(Duration::from_secs(10))),
         ("'1day 12h'", Some(36 * HOUR)),
     ] {
         let toml = format!(
