@@ -32,24 +32,15 @@ impl Place {
 
 /// Whole keys in byte order, with what is held of them.
 #[derive(Debug)]
-pub struct Held {
+pub struct Held<T> {
     /// The keys.
-    pub keys: Vec<(String, HeldKey)>,
+    pub keys: Vec<(String, T)>,
     /// Where to go on; none at the end.
     pub next: Option<Place>,
 }
 
-impl Held {
-    /// The keys with their stacks.
-    ///
-    /// # Errors
-    /// When a row is not what it should be.
-    pub fn stacks(&self) -> Result<Vec<(String, Stack)>, sqlx::Error> {
-        self.keys.iter().map(|(key, held)| Ok((key.clone(), held.stack()?))).collect()
-    }
-}
-
-/// The rows of one key as Postgres sent them. Nearly always a look at them is enough.
+/// The versions of one key that are there, as Postgres sent them: a look at them is enough to tell
+/// whether a listing shows the same.
 #[derive(Debug, Default)]
 pub struct HeldKey {
     rows: Vec<PgRow>,
@@ -61,46 +52,35 @@ impl HeldKey {
     /// # Errors
     /// When a row is not what it should be.
     pub fn is_as_listed(&self, listed: &[Listed]) -> Result<bool, sqlx::Error> {
-        let (mut broken, mut rows) = (None, self.rows.iter());
-        let told = std::iter::from_fn(|| {
-            rows.find_map(|row| {
-                told(row).unwrap_or_else(|error| {
-                    broken = Some(error);
-                    None
-                })
-            })
-        });
+        let mut broken = None;
+        let told = self.rows.iter().map_while(|row| told(row).map_err(|error| broken = Some(error)).ok());
         let is_as_listed = is_as_listed(told, listed);
         broken.map_or(Ok(is_as_listed), Err)
     }
-
-    /// All of it.
-    ///
-    /// # Errors
-    /// When a row is not what it should be.
-    pub fn stack(&self) -> Result<Stack, sqlx::Error> {
-        let mut stack = Stack::default();
-        for row in &self.rows {
-            SlotRow::from_row(row)?.put_on(&mut stack);
-        }
-        Ok(stack)
-    }
 }
 
-/// Where a row has what, in the order of [`SCAN`]: to ask by name, and whether the type is the
-/// right one, takes longer than all the rest.
+/// Where a row of [`SCAN`] has what: to ask by name, and whether the type is the right one, takes longer
+/// than all the rest.
 const KEY: usize = 0;
 const VERSION_ID: usize = 1;
-const IS_PRESENT: usize = 2;
-const IS_LATEST: usize = 3;
-const IS_DELETE_MARKER: usize = 4;
-const IS_EXACT: usize = 5;
-const SIZE: usize = 6;
-const ETAG: usize = 7;
-const STORAGE_CLASS: usize = 8;
-const LAST_MODIFIED: usize = 9;
+const IS_LATEST: usize = 2;
+const IS_DELETE_MARKER: usize = 3;
+const SIZE: usize = 4;
+const ETAG: usize = 5;
+const STORAGE_CLASS: usize = 6;
+const LAST_MODIFIED: usize = 7;
 
-const SCAN: &str =
+/// What a listing could tell otherwise, and no more: each column costs Postgres and us a few hundredths of what
+/// a version costs. Both bounds are one comparison each, which the index understands, whatever they are.
+const SCAN: &str = "select key, version_id, is_latest, is_delete_marker, size, etag, storage_class,
+            case when is_exact then last_modified end
+     from catalog.slots
+     where bucket = $1 and (key, version_id) > ($2, $3) and (key, version_id) < ($4, $5) and is_present
+     order by key, version_id
+     limit $6";
+
+/// All that is known.
+const STACKS: &str =
     "select key, version_id, is_present, is_latest, is_delete_marker, is_exact, size, etag, storage_class,
             last_modified, sequencer, floor, event_time, observed_from, observed_to, attributes_at
      from catalog.slots
@@ -111,40 +91,64 @@ const SCAN: &str =
 /// Postgres counts microseconds from the beginning of 2000, and so sends them.
 const MICROS_TO_2000: i64 = 946_684_800_000_000;
 
-/// What a row says, unless it is a tombstone.
-fn told(row: &PgRow) -> Result<Option<Told<'_>>, sqlx::Error> {
-    if !row.try_get_unchecked::<bool, _>(IS_PRESENT)? {
-        return Ok(None);
-    }
-    let is_exact: bool = row.try_get_unchecked(IS_EXACT)?;
+fn told(row: &PgRow) -> Result<Told<'_>, sqlx::Error> {
     let micros: Option<i64> = row.try_get_unchecked(LAST_MODIFIED)?;
-    Ok(Some(Told {
+    Ok(Told {
         version: row.try_get_unchecked(VERSION_ID)?,
         is_latest: row.try_get_unchecked(IS_LATEST)?,
         is_marker: row.try_get_unchecked(IS_DELETE_MARKER)?,
         etag: row.try_get_unchecked(ETAG)?,
         size: row.try_get_unchecked(SIZE)?,
-        last_modified: micros
-            .filter(|_| is_exact)
-            .map(|micros| Timestamp::from_micros(micros.saturating_add(MICROS_TO_2000))),
+        last_modified: micros.map(|micros| Timestamp::from_micros(micros.saturating_add(MICROS_TO_2000))),
         storage_class: row.try_get_unchecked(STORAGE_CLASS)?,
-    }))
+    })
 }
 
-/// Reads about `rows_max` rows after one place and before another, without locking them, and gives the
-/// whole keys among them. A key with more versions than that is read on to its end.
+/// Reads about `rows_max` versions that are there after one place and before another, without locking them, and
+/// gives the whole keys among them. A key with more versions than that is read on to its end.
 pub(super) async fn scan(
     connection: &mut PgConnection,
     bucket: &str,
     after: &Place,
     before: &Place,
     rows_max: i64,
-) -> Result<Held, sqlx::Error> {
+) -> Result<Held<HeldKey>, sqlx::Error> {
+    let Held { keys, next } = read(connection, SCAN, bucket, after, before, rows_max).await?;
+    let keys = keys.into_iter().map(|(key, rows)| (key, HeldKey { rows })).collect();
+    Ok(Held { keys, next })
+}
+
+/// The same with tombstones, and all that is known of each version.
+pub(super) async fn stacks(
+    connection: &mut PgConnection,
+    bucket: &str,
+    after: &Place,
+    before: &Place,
+    rows_max: i64,
+) -> Result<Held<Stack>, sqlx::Error> {
+    let Held { keys, next } = read(connection, STACKS, bucket, after, before, rows_max).await?;
+    let stack = |(key, rows): (String, Vec<PgRow>)| {
+        let mut stack = Stack::default();
+        for row in &rows {
+            SlotRow::from_row(row)?.put_on(&mut stack);
+        }
+        Ok((key, stack))
+    };
+    Ok(Held { keys: keys.into_iter().map(stack).collect::<Result<_, sqlx::Error>>()?, next })
+}
+
+async fn read(
+    connection: &mut PgConnection,
+    select: &'static str,
+    bucket: &str,
+    after: &Place,
+    before: &Place,
+    rows_max: i64,
+) -> Result<Held<Vec<PgRow>>, sqlx::Error> {
     let mut place = after.clone();
-    let mut keys: Vec<(String, HeldKey)> = Vec::new();
+    let mut keys: Vec<(String, Vec<PgRow>)> = Vec::new();
     loop {
-        // Both bounds as one comparison each, which the index understands, whatever they are.
-        let rows = sqlx::query(SCAN)
+        let rows = sqlx::query(select)
             .bind(bucket)
             .bind(&place.key)
             .bind(&place.version_id)
@@ -161,8 +165,8 @@ pub(super) async fn scan(
         for row in rows {
             let key: &str = row.try_get_unchecked(KEY)?;
             match keys.last_mut().filter(|(last, _)| last == key) {
-                Some((_, held)) => held.rows.push(row),
-                None => keys.push((key.to_owned(), HeldKey { rows: vec![row] })),
+                Some((_, held)) => held.push(row),
+                None => keys.push((key.to_owned(), vec![row])),
             }
         }
         if is_last {

@@ -8,9 +8,9 @@ use sqlx::{FromRow, Postgres};
 use tokio::sync::SemaphorePermit;
 use tokio::sync::mpsc::Receiver;
 
-use super::held::{Held, Place, scan};
+use super::held::{Held, Place, stacks};
 use super::{Catalog, Connection};
-use crate::model::{Content, Listed, State, Timestamp, VersionId, after_prefix};
+use crate::model::{Content, Listed, Stack, State, Timestamp, VersionId, after_prefix};
 
 /// Rows of either side read at a time.
 const ROWS_MAX: i64 = 2_000;
@@ -119,10 +119,10 @@ impl Reported<'_> {
         connection: &Connection,
         prefix: &str,
         after: Option<&Place>,
-    ) -> Result<Held, sqlx::Error> {
+    ) -> Result<Held<Stack>, sqlx::Error> {
         let first = Place::before(prefix);
         let end = after_prefix(prefix).map_or_else(Place::end, |before| Place::before(&before));
-        scan(&mut self.connection, &connection.bucket, after.unwrap_or(&first), &end, ROWS_MAX).await
+        stacks(&mut self.connection, &connection.bucket, after.unwrap_or(&first), &end, ROWS_MAX).await
     }
 }
 

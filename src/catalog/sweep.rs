@@ -2,10 +2,10 @@
 //! tombstones that it makes useless.
 
 use super::connections::{Hold, hold};
-use super::held::{Held, Place, scan};
+use super::held::{Held, HeldKey, Place, scan, stacks};
 use super::rows::date;
 use super::{Catalog, Connection};
-use crate::model::{Horizon, Span, Timestamp, after_prefix};
+use crate::model::{Horizon, Span, Stack, Timestamp, after_prefix};
 
 /// How many tombstones one statement removes, so that none holds its locks for long.
 const PURGE_MAX: i64 = 10_000;
@@ -51,8 +51,8 @@ impl Catalog {
         }
     }
 
-    /// Reads whole keys below `prefix` and in `span`, in byte order, about `rows_max` rows of them, from
-    /// after `after` (from the beginning without).
+    /// Reads what is there of whole keys below `prefix` and in `span`, in byte order, about `rows_max` versions of
+    /// them, from after `after` (from the beginning without).
     ///
     /// # Errors
     /// When Postgres is away or refuses.
@@ -63,14 +63,27 @@ impl Catalog {
         span: &Span,
         after: Option<&Place>,
         rows_max: i64,
-    ) -> Result<Held, sqlx::Error> {
-        let first =
-            if span.after.as_str() < prefix { Place::before(prefix) } else { Place::after(&span.after) };
-        let end = after_prefix(prefix).map_or_else(Place::end, |before| Place::before(&before));
-        let end = span.to.as_deref().map_or(end.clone(), |to| end.min(Place::after(to)));
+    ) -> Result<Held<HeldKey>, sqlx::Error> {
+        let (first, end) = bounds(prefix, span);
         let _share = self.share().await;
         let mut reader = self.pool.acquire().await?;
         scan(&mut reader, &connection.bucket, after.unwrap_or(&first), &end, rows_max).await
+    }
+
+    /// The same with tombstones, and with all that is known.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn stacks(
+        &self,
+        connection: &Connection,
+        prefix: &str,
+        after: Option<&Place>,
+        rows_max: i64,
+    ) -> Result<Held<Stack>, sqlx::Error> {
+        let (first, end) = bounds(prefix, &Span::all());
+        let mut reader = self.pool.acquire().await?;
+        stacks(&mut reader, &connection.bucket, after.unwrap_or(&first), &end, rows_max).await
     }
 
     /// What is known of the bucket as a whole.
@@ -104,4 +117,15 @@ impl Catalog {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// The places that keys below `prefix` and in `span` are between.
+fn bounds(prefix: &str, span: &Span) -> (Place, Place) {
+    let first = if span.after.as_str() < prefix { Place::before(prefix) } else { Place::after(&span.after) };
+    let end = after_prefix(prefix).map_or_else(Place::end, |before| Place::before(&before));
+    let end = match &span.to {
+        Some(to) => end.min(Place::after(to)),
+        None => end,
+    };
+    (first, end)
 }

@@ -219,7 +219,7 @@ impl<B: Objects> Comparison<'_, B> {
                 Step::NeedHeld => {
                     let held = reported.next_held(self.connection, self.prefix, place.as_ref()).await;
                     let held = held.map_err(self.postgres("read the rows"))?;
-                    for (key, stack) in held.stacks().map_err(self.postgres("read the rows"))? {
+                    for (key, stack) in held.keys {
                         join.push_held(key, stack).map_err(unsorted)?;
                     }
                     if held.next.is_none() {

@@ -5,7 +5,7 @@ use super::pages::{Broken, ListedKey, Pages};
 use super::team::Team;
 use crate::bucket::Bucket;
 use crate::catalog::{Counts, HeldKey, Place, Progress, Range, Sighting};
-use crate::model::{Glance, Horizon, Join, Pair, Span, Step, Window, after_prefix, middle};
+use crate::model::{Join, Pair, Span, Step, Window, after_prefix, middle};
 use crate::{metrics, pulse};
 
 /// Rows read at a time.
@@ -28,7 +28,6 @@ pub(super) struct Sweep<'a, B> {
     team: &'a Team<B>,
     /// None in a rehearsal, which saves nothing.
     range: Option<Range>,
-    horizon: Horizon,
     pages: Pages<'a, B>,
     join: Join<ListedKey, HeldKey>,
     place: Option<Place>,
@@ -50,18 +49,16 @@ impl<'a, B: Bucket> Sweep<'a, B> {
     /// Goes through a range until it is done, or lost to somebody else, which is no trouble.
     pub(super) async fn of_range(team: &'a Team<B>, range: Range) -> Result<(), Trouble> {
         let span = range.span.clone();
-        Self::new(team, Some(range), span).await?.go().await.map(drop)
+        Self::new(team, Some(range), span).go().await.map(drop)
     }
 
     /// Goes through a span, and notes what it would repair.
     pub(super) async fn rehearse(team: &'a Team<B>, span: Span) -> Result<(), Trouble> {
-        Self::new(team, None, span).await?.go().await.map(drop)
+        Self::new(team, None, span).go().await.map(drop)
     }
 
-    async fn new(team: &'a Team<B>, range: Option<Range>, span: Span) -> Result<Self, Trouble> {
-        let horizon = team.catalog.horizon(&team.connection).await;
-        Ok(Self {
-            horizon: horizon.map_err(team.postgres("read the horizon"))?,
+    fn new(team: &'a Team<B>, range: Option<Range>, span: Span) -> Self {
+        Self {
             join: Join::after(&span.after),
             position: span.after.clone(),
             pages: Pages::new(&*team.bucket, &team.prefix, &team.connection.ignore, span),
@@ -70,7 +67,7 @@ impl<'a, B: Bucket> Sweep<'a, B> {
             place: None,
             unsaved: Unsaved::default(),
             is_long: false,
-        })
+        }
     }
 
     async fn go(&mut self) -> Result<Hold, Trouble> {
@@ -145,7 +142,7 @@ impl<'a, B: Bucket> Sweep<'a, B> {
             unsaved.counts.versions += i64::try_from(listed.entries.len()).unwrap_or(i64::MAX);
         }
         let absence = self.join.next_listed().map(|next| next.opened).or(self.pages.window);
-        let difference = difference(pair, absence, &self.horizon);
+        let difference = difference(pair, absence);
         unsaved.different.extend(difference.map_err(self.team.postgres("read the rows"))?);
         Ok(())
     }
@@ -187,25 +184,18 @@ impl<'a, B: Bucket> Sweep<'a, B> {
     }
 }
 
-/// What the listing shows of a key, where the catalog would have to change for it. `absence` is
-/// the window in which a key that is not listed was not there.
+/// What the listing shows of a key, where that is not what the catalog says: whether it has to change for that is
+/// judged once more than this is read, under lock. `absence` is the window in which a key that is not listed was
+/// not there.
 fn difference(
     pair: Pair<ListedKey, HeldKey>,
     absence: Option<Window>,
-    horizon: &Horizon,
 ) -> Result<Option<Sighting>, sqlx::Error> {
     let (listed, window) = match (pair.listed, absence) {
         (Some(listed), _) => (listed.entries, listed.window),
         (None, Some(absence)) => (Vec::new(), absence),
         (None, None) => return Ok(None),
     };
-    let held = pair.held.unwrap_or_default();
-    if held.is_as_listed(&listed)? {
-        return Ok(None);
-    }
-    let held = held.stack()?;
-    let mut right = held.clone();
-    let observation = right.observe(&listed, window, Glance::Run, horizon);
-    let is_different = right != held || observation.doubt.is_some();
-    Ok(is_different.then_some(Sighting { key: pair.key, listed, window }))
+    let is_same = pair.held.unwrap_or_default().is_as_listed(&listed)?;
+    Ok((!is_same).then_some(Sighting { key: pair.key, listed, window }))
 }

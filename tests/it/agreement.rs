@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use stocktake::catalog::{Catalog, Connection, MIGRATOR, Terms};
 use stocktake::ignore::Ignore;
 use stocktake::metrics;
-use stocktake::model::{Claim, Content, Fact, Horizon, Sequencer, Span, Stack, Timestamp, VersionId};
+use stocktake::model::{Claim, Content, Fact, Horizon, Sequencer, Stack, Timestamp, VersionId};
 use time::OffsetDateTime;
 use time::macros::datetime;
 
@@ -54,10 +54,10 @@ fn fold(before: &State, batches: [&Batch; 2], horizon: &Horizon) -> State {
 }
 
 async fn read(catalog: &Catalog, connection: &Connection, pool: &PgPool) -> State {
-    let held = catalog.scan(connection, "", &Span::all(), None, 1_000).await.unwrap();
+    let held = catalog.stacks(connection, "", None, 1_000).await.unwrap();
     let doubts: Vec<String> =
         sqlx::query_scalar("select key from catalog.rechecks").fetch_all(pool).await.unwrap();
-    (held.stacks().unwrap().into_iter().collect(), doubts.into_iter().collect())
+    (held.keys.into_iter().collect(), doubts.into_iter().collect())
 }
 
 async fn apply(catalog: &Catalog, connection: &Connection, batch: &Batch) {

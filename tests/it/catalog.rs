@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, PgPool};
 use stocktake::catalog::{Catalog, MIGRATOR, Quarantined, Sighting};
-use stocktake::model::{Doubt, Drift, Fact, Outcome, Sequencer, Span, State, VersionId};
+use stocktake::model::{Doubt, Drift, Fact, Outcome, Sequencer, State, VersionId};
 
 use crate::support::{NOW, at, claim, connected, connection, content, listed, put, repair, versions, window};
 
@@ -39,8 +39,8 @@ async fn a_slot_comes_back_as_it_was_written(pool: PgPool) {
     let rehearsed = catalog.rehearse(&connection, &sightings, NOW).await.unwrap();
     assert_eq!(rehearsed.repaired.drift, [("k".to_owned(), VersionId::null(), Drift::Stale)]);
     repair(&catalog, &connection, &sightings).await;
-    let held = catalog.scan(&connection, "", &Span::all(), None, 10).await.unwrap();
-    let [(key, stack)] = &held.stacks().unwrap()[..] else { panic!("one key: {held:?}") };
+    let held = catalog.stacks(&connection, "", None, 10).await.unwrap();
+    let [(key, stack)] = &held.keys[..] else { panic!("one key: {held:?}") };
     let (version, slot) = stack.slots().next().unwrap();
     assert_eq!((key.as_str(), version), ("k", &VersionId::null()));
     assert_eq!(slot.state, State::Object(content("e2")));
