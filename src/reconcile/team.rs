@@ -55,7 +55,8 @@ pub(super) struct Team<B> {
     hungry: AtomicUsize,
     /// One of them at a time looks for one.
     looks: tokio::sync::Mutex<()>,
-    given: Notify,
+    /// There is a range more, or one less to be done.
+    changed: Notify,
 }
 
 impl<B: Bucket> Team<B> {
@@ -81,7 +82,7 @@ impl<B: Bucket> Team<B> {
             guard_at: AtomicI64::new(REMOVALS_MIN),
             hungry: AtomicUsize::new(0),
             looks: tokio::sync::Mutex::default(),
-            given: Notify::new(),
+            changed: Notify::new(),
         }
     }
 
@@ -103,6 +104,8 @@ impl<B: Bucket> Team<B> {
                     if swept.is_ok() {
                         team.leases().remove(&lease);
                     }
+                    // Who waits for a range need not, if this was the last.
+                    team.changed.notify_one();
                     swept?;
                 }
                 Ok(())
@@ -207,7 +210,7 @@ impl<B: Bucket> Team<B> {
 
     /// There is a new range to be had.
     pub(super) fn tell_of_range(&self) {
-        self.given.notify_one();
+        self.changed.notify_one();
     }
 
     /// Takes a range, as soon as there is one. None when all are done, or the run is.
@@ -228,8 +231,8 @@ impl<B: Bucket> Team<B> {
             let wanted = wanted.await.map_err(self.postgres("look for a range"))?;
             let Some(is_known) = wanted else { return Ok(None) };
             let pause = if is_known { LOOK_EVERY } else { ASK_AGAIN };
-            let given = tokio::time::timeout(pause, self.given.notified());
-            self.stop.run_until_cancelled(given).await;
+            let changed = tokio::time::timeout(pause, self.changed.notified());
+            self.stop.run_until_cancelled(changed).await;
         }
     }
 
