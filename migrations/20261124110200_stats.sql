@@ -21,42 +21,48 @@ group by bucket, stats.storage_class
 having (sum(objects), sum(bytes), sum(noncurrent_versions), sum(noncurrent_bytes), sum(delete_markers))
        <> (0, 0, 0, 0, 0);
 
--- Counts a bucket, and appends what the sum is wrong by: rows and sum are of one snapshot, and what is
--- committed meanwhile changes both. Two who do this at once would both append it. What was wrong.
-create function catalog.repair_stats(bucket text)
-returns table (storage_class text, before jsonb, after jsonb) language sql
--- All of a bucket, which is faster in the table's own order than by any index.
-set enable_seqscan = on set max_parallel_workers_per_gather = 0 as $$
+-- Counts a bucket: the storage classes of which the sum is wrong, with what it says and what there is. Rows and
+-- sum are of one snapshot, and what is committed meanwhile changes both.
+create function catalog.wrong_stats(bucket text)
+returns table (class text, summed catalog.stats, counted catalog.stats) language sql stable
+-- All of a bucket, which is faster in the table's own order than by any index, and by two than by one.
+set enable_seqscan = on set max_parallel_workers_per_gather = 1 as $$
     with groups as (
         select coalesce(slots.storage_class, '') as class, is_latest, is_delete_marker, count(*) as versions,
                coalesce(sum(size), 0)::bigint as bytes
         from catalog.slots
-        where slots.bucket = repair_stats.bucket and is_present
+        where slots.bucket = wrong_stats.bucket and is_present
         group by slots.storage_class, is_latest, is_delete_marker
     ),
     counted as (
-        select class,
-               coalesce(sum(versions) filter (where is_latest and not is_delete_marker), 0)::bigint as objects,
+        select coalesce(sum(versions) filter (where is_latest and not is_delete_marker), 0)::bigint as objects,
                coalesce(sum(bytes) filter (where is_latest and not is_delete_marker), 0)::bigint as bytes,
                coalesce(sum(versions) filter (where not is_latest and not is_delete_marker), 0)::bigint
                    as noncurrent_versions,
                coalesce(sum(bytes) filter (where not is_latest and not is_delete_marker), 0)::bigint
                    as noncurrent_bytes,
-               coalesce(sum(versions) filter (where is_delete_marker), 0)::bigint as delete_markers
+               coalesce(sum(versions) filter (where is_delete_marker), 0)::bigint as delete_markers,
+               wrong_stats.bucket as bucket, class as storage_class
         from groups
         group by class
     ),
     summed as (
-        select coalesce(bucket_stats.storage_class, '') as class, objects, bytes, noncurrent_versions,
-               noncurrent_bytes, delete_markers
+        select objects, bytes, noncurrent_versions, noncurrent_bytes, delete_markers, bucket_stats.bucket,
+               coalesce(bucket_stats.storage_class, '') as storage_class
         from catalog.bucket_stats
-        where bucket_stats.bucket = repair_stats.bucket
-    ),
-    wrong as (
-        select class, counted, summed
-        from counted full join summed using (class)
-        where counted is distinct from summed
-    ),
+        where bucket_stats.bucket = wrong_stats.bucket
+    )
+    select storage_class,
+           case when summed.bucket is not null then summed::catalog.stats end,
+           case when counted.bucket is not null then counted::catalog.stats end
+    from counted full join summed using (storage_class)
+    where counted::catalog.stats is distinct from summed::catalog.stats
+$$;
+
+-- Appends what the sum of a bucket is wrong by. Two who do this at once would both append it. What was wrong.
+create function catalog.repair_stats(bucket text)
+returns table (storage_class text, before jsonb, after jsonb) language sql as $$
+    with wrong as (select class, summed, counted from catalog.wrong_stats(repair_stats.bucket)),
     repaired as (
         insert into catalog.stats
         select coalesce((counted).objects, 0) - coalesce((summed).objects, 0),
@@ -67,7 +73,9 @@ set enable_seqscan = on set max_parallel_workers_per_gather = 0 as $$
                repair_stats.bucket, class
         from wrong
     )
-    select nullif(class, ''), to_jsonb(summed) - 'class', to_jsonb(counted) - 'class' from wrong
+    select nullif(class, ''), to_jsonb(summed) - '{bucket,storage_class}'::text[],
+           to_jsonb(counted) - '{bucket,storage_class}'::text[]
+    from wrong
 $$;
 
 -- Sums up the rows of all buckets. Of two who do this at once, each moves what the other does not.
@@ -97,6 +105,7 @@ comment on column catalog.bucket_stats.noncurrent_versions is 'versions that are
 comment on column catalog.bucket_stats.noncurrent_bytes is 'versions that are not the latest of their key, without markers';
 comment on column catalog.bucket_stats.delete_markers is 'all of them, the latest or not';
 
+comment on function catalog.wrong_stats is 'Counts a bucket beside what bucket_stats says: for the daemon.';
 comment on function catalog.repair_stats is 'Counts a bucket and puts bucket_stats right: for the daemon.';
 comment on function catalog.fold_stats is 'Sums up what transactions noted for bucket_stats: for the daemon.';
 
