@@ -1,5 +1,6 @@
 //! The edge to Postgres. Every statement of the daemon is below this folder.
 
+use std::io;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -172,9 +173,12 @@ impl Catalog {
             (None, database) => format!("{host}:{port} (database {:?})", database.unwrap_or(user)),
         };
         let connection = tokio::time::timeout(REACH_PATIENCE, PgConnection::connect_with(&options)).await;
+        // As the driver would tell it: who is slow may be waited for, like who is away.
+        let late =
+            |_| io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {REACH_PATIENCE:?}"));
         connection
-            .map_err(|_| anyhow::anyhow!("no answer within {REACH_PATIENCE:?}"))
-            .and_then(|connection| Ok(connection?))
+            .map_err(|elapsed| sqlx::Error::Io(late(elapsed)))
+            .flatten()
             .with_context(|| format!("connect to Postgres at {} as {user:?}", place()))?
             .close()
             .await

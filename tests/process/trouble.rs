@@ -35,6 +35,21 @@ async fn a_database_that_is_not_there_yet_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_database_that_takes_connections_and_says_nothing_is_waited_for_too() {
+    let stage = Stage::new().await;
+    let bucket = stage.name("silent");
+    stage.bucket(&bucket, Some(Enabled)).await;
+    let (relay, url) = database_behind_relay(&stage).await;
+    relay.stall();
+    let config = Config { database: url, ..stage.config_of(&[&bucket]) };
+    let mut daemon = stage.start(&config);
+    daemon.until_readyz(503, "no answer within").await;
+    relay.close();
+    daemon.until_ready().await;
+    stage.must_be_equal(&[&bucket]).await;
+}
+
+#[tokio::test]
 async fn a_database_that_goes_away_is_waited_for_and_loses_nothing() {
     let stage = Stage::new().await;
     let bucket = stage.name("away");
