@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-stop test bench-ingest bench-reconcile soak exhaustive mutants lint fmt clean
+.PHONY: help demo demo-stop test bench-ingest bench-reconcile soak soak-e2e exhaustive mutants lint fmt clean
 
 TESTBED := tests/testbed
 
@@ -30,6 +30,12 @@ bench-ingest: ## speed of events beside what cannot be beaten; EVENTS=1000000, L
 # Neither needs Postgres or an emulator. SEED is the first of the seeds.
 soak: ## millions of hostile histories; SEEDS=10000000 says how many
 	SEEDS=$(or $(SEEDS),10000000) SEED=$(or $(SEED),1000000) cargo test --locked --test simulation the_catalog_becomes -- --nocapture
+
+# The program is built as for a release: its memory is one of the figures.
+soak-e2e: ## the real daemon, two of it, under faults without end; MINUTES=60, SEED
+	cargo build --locked --release
+	@$(TESTBED)/run -- env MINUTES=$(or $(MINUTES),60) SEED=$(SEED) PROGRAM=$(CURDIR)/target/release/stocktake \
+		cargo test --locked --test process soak -- --nocapture
 
 exhaustive: ## every small history, three writes beside a listing and events doubled: hours
 	WRITES=$(or $(WRITES),3) DOUBLED=$(or $(DOUBLED),1) cargo test --locked --test simulation exhaustive -- --nocapture --test-threads 1

@@ -184,7 +184,8 @@ async fn a_queue_that_fails_or_only_says_so_loses_nothing() {
     daemon.stop().await;
 }
 
-fn twice_and_in_reverse(answer: &mut Value) {
+/// Brings each message of an answer twice, the last first.
+pub(crate) fn twice_and_in_reverse(answer: &mut Value) {
     if let Some(messages) = answer.get_mut("Messages").and_then(Value::as_array_mut) {
         messages.extend(messages.clone());
         messages.reverse();

@@ -18,6 +18,7 @@ mod pooler;
 mod reconcile;
 mod runs;
 mod setup;
+mod soak;
 mod starts;
 mod status;
 mod supervised;

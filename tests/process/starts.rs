@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_s3::types::BucketVersioningStatus::{Enabled, Suspended};
-use aws_sdk_s3::types::{NotificationConfiguration, VersioningConfiguration};
+use aws_sdk_s3::types::NotificationConfiguration;
 
 use crate::support::{Stage, eventually};
 
@@ -75,8 +75,7 @@ async fn a_switch_of_versioning_starts_a_run() {
     stage.bucket(&bucket, Some(Enabled)).await;
     stage.put(&bucket, "key", "v").await;
     let _daemon = stage.serve(&stage.config().place_with(&bucket, OFTEN)).await;
-    let status = VersioningConfiguration::builder().status(Suspended).build();
-    stage.s3.put_bucket_versioning().bucket(&bucket).versioning_configuration(status).send().await.unwrap();
+    stage.version(&bucket, Suspended).await;
     stage.put(&bucket, "key", "null").await;
     run_for(&stage, "versioning", 0).await;
     stage.must_be_equal(&[&bucket]).await;

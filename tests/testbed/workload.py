@@ -6,6 +6,7 @@ Prints one line for each operation. Nothing else may write to the prefix meanwhi
 import argparse
 import os
 import random
+import time
 
 import bed
 
@@ -23,6 +24,7 @@ KEYS = [
     " spaces ",
 ]
 PART_BYTES = 5 * 1024 * 1024
+OPERATIONS_BETWEEN_TRIMS = 100
 
 
 class Workload:
@@ -128,6 +130,15 @@ class Workload:
         """The ids of a key's versions, in an order that does not depend on the ids: as they are listed."""
         return [version_id for name, version_id in bed.listed_versions(self.s3, self.bucket, key) if name == key]
 
+    def trim(self, most):
+        """Deletes any of the versions, until no more than so many are left."""
+        found = list(bed.listed_versions(self.s3, self.bucket, self.prefix))
+        surplus = self.random.sample(found, max(0, len(found) - most))
+        if surplus:
+            objects = [{"Key": key, "VersionId": version_id} for key, version_id in surplus]
+            self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": objects})
+        return f"trim {len(surplus)}"
+
     def is_object(self, key):
         return key in bed.listed_objects(self.s3, self.bucket, key)
 
@@ -148,6 +159,8 @@ def main():
     parser.add_argument("--endpoint", default=os.environ.get("AWS_ENDPOINT_URL"), help="default: AWS_ENDPOINT_URL")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--operations", type=int, default=100)
+    parser.add_argument("--pause", type=float, default=0, metavar="SECONDS", help="after each operation")
+    parser.add_argument("--most", type=int, metavar="VERSIONS", help="now and then delete what is more than that")
     parser.add_argument("--switch", action="store_true", help="also enable and suspend versioning, where it ever was")
     parser.add_argument("place", metavar="BUCKET[/PREFIX]")
     arguments = parser.parse_args()
@@ -156,6 +169,9 @@ def main():
     workload = Workload(bed.client("s3", arguments.endpoint), bucket, prefix, arguments.seed)
     for number in range(1, arguments.operations + 1):
         print(number, workload.step(arguments.switch), flush=True)
+        if arguments.most and number % OPERATIONS_BETWEEN_TRIMS == 0:
+            print(number, workload.trim(arguments.most), flush=True)
+        time.sleep(arguments.pause)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ impl Told {
 
 /// The binary with nothing in its environment but what leads it to `stage`.
 fn binary(stage: &Stage) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stocktake"));
+    let mut command = Command::new(&stage.program);
     command.envs(stage.environment()).current_dir(&stage.folder).kill_on_drop(true);
     if let Some(file) = &stage.credentials_file {
         // Keys in the environment would be found before those in a file.
@@ -183,6 +183,17 @@ pub(crate) async fn alone(words: &[&str], input: &str) -> Told {
     told(command, input).await
 }
 
+/// The same with a configuration of this text, and with this in its environment.
+pub(crate) async fn alone_with(words: &[&str], config: &str, environment: &[(&str, String)]) -> Told {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("stocktake.toml");
+    std::fs::write(&file, config).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stocktake"));
+    command.arg("--config").arg(file).args(words).current_dir(&folder).kill_on_drop(true);
+    command.envs(environment.iter().map(|(name, value)| (*name, value.as_str())));
+    told(command, "").await
+}
+
 async fn told(mut command: Command, input: &str) -> Told {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -227,6 +238,15 @@ impl Daemon {
         .await
     }
 
+    /// Waits until it says that it is not ready, or gives up.
+    pub(crate) async fn until_unwell(&mut self) {
+        eventually("trouble", async || {
+            let is_over = self.child.try_wait().unwrap().is_some();
+            (is_over || self.get("/readyz").await.is_some_and(|(status, _)| status == 503)).then_some(())
+        })
+        .await;
+    }
+
     pub(crate) async fn until_ready(&mut self) {
         self.until_readyz(200, "ready").await;
     }
@@ -242,6 +262,11 @@ impl Daemon {
     pub(crate) fn must_run(&mut self) {
         let ended = self.child.try_wait().unwrap();
         assert!(ended.is_none(), "the daemon ended with {ended:?}");
+    }
+
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id().unwrap()
     }
 
     /// Sends a signal, such as `TERM`.

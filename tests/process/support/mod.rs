@@ -13,7 +13,7 @@ mod truth;
 mod writer;
 
 pub(crate) use cluster::Cluster;
-pub(crate) use daemon::{Told, alone};
+pub(crate) use daemon::{Daemon, Told, alone, alone_with};
 pub(crate) use front::{
     DELETE, Front, LIST, NOTIFY, Play, RECEIVE, Rule, query_error, s3_error, s3_error_with, sqs_error,
 };

@@ -42,6 +42,10 @@ pub(crate) struct Stage {
     seconds_invisible: u32,
     /// The queue that buckets tell of their changes.
     pub(crate) queue: Queue,
+    /// What stocktake has in its environment besides, or instead.
+    pub(crate) more: Vec<(&'static str, String)>,
+    /// `stocktake` itself: as it is tested, unless `PROGRAM` names another build of it.
+    pub(crate) program: PathBuf,
     /// For files.
     pub(crate) folder: PathBuf,
     /// Where stocktake finds its keys, if not in its environment.
@@ -108,6 +112,8 @@ impl Stage {
             sqs,
             seconds_invisible,
             queue,
+            more: Vec::new(),
+            program: std::env::var_os("PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_stocktake").into()).into(),
             folder,
             credentials_file: None,
             python,
@@ -136,10 +142,15 @@ impl Stage {
         let place = CreateBucketConfiguration::builder().location_constraint(constraint).build();
         self.s3.create_bucket().bucket(name).create_bucket_configuration(place).send().await.unwrap();
         if let Some(status) = versioning {
-            let status = VersioningConfiguration::builder().status(status).build();
-            let request = self.s3.put_bucket_versioning().bucket(name);
-            request.versioning_configuration(status).send().await.unwrap();
+            self.version(name, status).await;
         }
+    }
+
+    /// From now on `bucket` keeps versions, or keeps no more of them.
+    pub(crate) async fn version(&self, bucket: &str, status: BucketVersioningStatus) {
+        let status = VersioningConfiguration::builder().status(status).build();
+        let request = self.s3.put_bucket_versioning().bucket(bucket);
+        request.versioning_configuration(status).send().await.unwrap();
     }
 
     /// From now on `bucket` tells `queue` of its changes.
@@ -262,12 +273,14 @@ impl Stage {
 
     /// What leads an AWS client to this stage.
     pub(crate) fn environment(&self) -> Vec<(&str, &str)> {
-        vec![
+        let mut environment = vec![
             ("AWS_REGION", REGION),
-            ("AWS_ENDPOINT_URL", &self.endpoint),
+            ("AWS_ENDPOINT_URL", self.endpoint.as_str()),
             ("AWS_ACCESS_KEY_ID", &self.account),
             ("AWS_SECRET_ACCESS_KEY", "secret"),
-        ]
+        ];
+        environment.extend(self.more.iter().map(|(name, value)| (*name, value.as_str())));
+        environment
     }
 
     /// Asks the catalog for a number.
