@@ -3,9 +3,11 @@
 use std::io::{self, IsTerminal};
 
 use anyhow::Context;
-use tracing::Subscriber;
+use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
 
 use crate::config::{Log, LogFormat};
 use crate::screen::Screen;
@@ -29,12 +31,21 @@ where
     let filter = format!("{QUIET},{}", log.filter);
     let filter = EnvFilter::builder().parse(filter).context("read log.filter")?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let no_secrets = filter_fn(|metadata| !tells_secrets(metadata));
     Ok(match log.format {
-        LogFormat::Text => Box::new(builder.with_ansi(colours).finish()),
+        LogFormat::Text => Box::new(builder.with_ansi(colours).finish().with(no_secrets)),
         // Fields stand beside the message, not in an object of their own, which is where
         // collectors look for them.
-        LogFormat::Json => Box::new(builder.json().flatten_event(true).with_span_list(false).finish()),
+        LogFormat::Json => {
+            Box::new(builder.json().flatten_event(true).with_span_list(false).finish().with(no_secrets))
+        }
     })
+}
+
+/// What is not logged whatever `log.filter` says: at its finest the SDK tells all of each answer, and answers may repeat a
+/// session's token.
+fn tells_secrets(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() == Level::TRACE && metadata.target().starts_with("aws_")
 }
 
 #[cfg(test)]

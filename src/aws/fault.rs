@@ -83,7 +83,7 @@ impl Call {
             return self.report(kind, answer, None, None, source);
         };
         let status = status.as_u16();
-        let answer = match (metadata.code(), metadata.message()) {
+        let answer = match (metadata.code(), metadata.message().map(without_request)) {
             (Some(code), Some(message)) => format!("{code}: {message}{}", arguments(response)),
             (Some(text), None) | (None, Some(text)) => text.to_owned(),
             // As to requests for the head of something.
@@ -182,9 +182,16 @@ fn root(response: &HttpResponse) -> Option<String> {
     xml.child().ok()?.map(str::to_owned)
 }
 
+/// A message without the request that it is about. Where a signature is wrong, AWS repeats what should have been signed,
+/// the session's token in it.
+fn without_request(message: &str) -> &str {
+    message.split("The Canonical String for this request").next().unwrap_or_default().trim_end()
+}
+
 /// What STS said of a role.
 fn said_by(metadata: &ErrorMetadata) -> Said {
-    Said([metadata.code(), metadata.message()].into_iter().flatten().collect::<Vec<_>>().join(": "))
+    let told = [metadata.code(), metadata.message().map(without_request)];
+    Said(told.into_iter().flatten().collect::<Vec<_>>().join(": "))
 }
 
 #[derive(Debug)]

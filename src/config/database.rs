@@ -14,6 +14,29 @@ const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 /// Parameters that may be shown; any other could be, or hold, a secret.
 const SHOWN: [&str; 5] = ["host", "port", "dbname", "user", "sslmode"];
 
+/// All that the driver knows. It would tell of any other in the log, and what it is set to: a password, if that is what was
+/// misspelt.
+const PARAMETERS: [&str; 18] = [
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "ssl-mode",
+    "ssl-root-cert",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "statement-cache-capacity",
+    "user",
+];
+
 /// Where the catalog is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Database {
@@ -79,6 +102,13 @@ impl DatabaseUrl {
         if stray || url.fragment().is_some() || url.cannot_be_a_base() {
             return Err(format!("must have the form {FORM}; {ENCODE}"));
         }
+        let is_known = |name: &str| PARAMETERS.contains(&name) || name.starts_with("options[");
+        if url.query_pairs().any(|(name, _)| !is_known(&name)) {
+            let known = PARAMETERS.join(", ");
+            return Err(format!(
+                "has a parameter that is none of {known}; it must have the form {FORM}; {ENCODE}"
+            ));
+        }
         let shown = redact(url);
         Ok(Self { secret, shown })
     }
@@ -123,7 +153,7 @@ mod tests {
                 "postgres://u:s3cret%40x@h/d?sslmode=require&password=s3cret",
                 "postgres://u:***@h/d?sslmode=require",
             ),
-            ("postgres:///d?host=/run/pg&passfile=s3cret", "postgres:///d?host=%2Frun%2Fpg"),
+            ("postgres:///d?host=/run/pg&sslkey=s3cret", "postgres:///d?host=%2Frun%2Fpg"),
             ("postgres://:s3cret@h/d", "postgres://:***@h/d"),
         ] {
             let url = DatabaseUrl::parse(written.to_owned()).unwrap();
@@ -145,6 +175,9 @@ mod tests {
             "postgres://u:12?s3cret@h/d",
             "postgres://u:s3cret@h:port/d",
             "host=h password=s3cret",
+            "postgres://u@h/d?passwort=s3cret",
+            "postgres://u@h/d?s3cret",
+            "postgres://u@h/d?sslmode=require&passfile=s3cret",
         ] {
             let message = DatabaseUrl::parse(written.to_owned()).unwrap_err();
             assert!(!message.contains("s3cret"), "{message}");

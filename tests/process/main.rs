@@ -17,6 +17,7 @@ mod modes;
 mod pooler;
 mod reconcile;
 mod runs;
+mod secrets;
 mod setup;
 mod soak;
 mod starts;
