@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-stop test bench-ingest bench-reconcile soak soak-e2e exhaustive mutants lint fmt clean
+.PHONY: help demo demo-stop test bench-ingest bench-reconcile soak soak-e2e test-upgrade exhaustive mutants lint fmt clean
 
 TESTBED := tests/testbed
 
@@ -36,6 +36,13 @@ soak-e2e: ## the real daemon, two of it, under faults without end; MINUTES=60, S
 	cargo build --locked --release
 	@$(TESTBED)/run -- env MINUTES=$(or $(MINUTES),60) SEED=$(SEED) PROGRAM=$(CURDIR)/target/release/stocktake \
 		cargo test --locked --test process soak -- --nocapture
+
+# The program of the release before is built beside this one.
+test-upgrade: ## an upgrade under load from FROM=REVISION, as it was
+	@git archive --prefix=target/upgrade/source/ $(FROM) | tar -x
+	cargo build --locked --manifest-path target/upgrade/source/Cargo.toml --target-dir target/upgrade
+	@$(TESTBED)/run -- env PREVIOUS=$(CURDIR)/target/upgrade/debug/stocktake \
+		cargo test --locked --test process upgrade -- --include-ignored
 
 exhaustive: ## every small history, three writes beside a listing and events doubled: hours
 	WRITES=$(or $(WRITES),3) DOUBLED=$(or $(DOUBLED),1) cargo test --locked --test simulation exhaustive -- --nocapture --test-threads 1

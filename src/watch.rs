@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use sqlx::migrate::MigrateError;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Catalog, Connection, Daemon, Trouble, trouble};
+use crate::catalog::{Catalog, Connection, Daemon, SchemaError, Trouble, trouble};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::health::{Health, Subject};
@@ -62,8 +61,9 @@ pub(crate) async fn prepare(
             return Err(error);
         }
         let message = chain(error.as_ref());
-        if health.problem(Subject::Database, &message, REMEDY, clock()) {
-            tracing::warn!(remedy = REMEDY, "database is not ready: {message}");
+        let remedy = remedy(&error);
+        if health.problem(Subject::Database, &message, remedy, clock()) {
+            tracing::warn!(remedy, "database is not ready: {message}");
         }
         if shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return Ok(false);
@@ -80,7 +80,9 @@ async fn prepare_once(
 ) -> anyhow::Result<()> {
     catalog.reach().await?;
     if migrate {
-        catalog.migrate().await.context("bring the database schema up to date")?;
+        catalog.migrate().await?;
+    } else {
+        catalog.must_be_migrated().await?;
     }
     for connection in connections {
         let Connection { bucket, prefix, .. } = &**connection;
@@ -92,11 +94,23 @@ async fn prepare_once(
     Ok(())
 }
 
+fn remedy(error: &anyhow::Error) -> &'static str {
+    match error.downcast_ref() {
+        Some(SchemaError::Older { .. }) => {
+            "run `stocktake migrate` as the owner of the schema: this daemon waits for it"
+        }
+        Some(SchemaError::Migrate(_)) => {
+            "wait, or end what holds a table that is to be changed: see pg_stat_activity"
+        }
+        _ => REMEDY,
+    }
+}
+
 fn passes(error: &anyhow::Error) -> bool {
-    let postgres = error.chain().find_map(|cause| match cause.downcast_ref::<MigrateError>() {
-        Some(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => Some(error),
-        _ => cause.downcast_ref::<sqlx::Error>(),
-    });
+    if let Some(error) = error.downcast_ref::<SchemaError>() {
+        return error.passes();
+    }
+    let postgres = error.chain().find_map(|cause| cause.downcast_ref::<sqlx::Error>());
     postgres.is_some_and(|error| matches!(trouble(error), Trouble::Away | Trouble::Race))
 }
 

@@ -1,11 +1,10 @@
 //! The edge to Postgres. Every statement of the daemon is below this folder.
 
 use std::io;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -36,6 +35,7 @@ mod reports;
 mod retry;
 mod rows;
 mod runs;
+mod schema;
 mod standing;
 mod starts;
 mod stats;
@@ -59,19 +59,11 @@ pub use reported::{Reported, ReportedRow};
 pub use reports::{LastReport, Reading};
 pub use retry::{Trouble, trouble};
 pub use runs::{Counts, Ending, Run};
+pub use schema::{MIGRATOR, SchemaError};
 pub use standing::Standing;
 pub use starts::{LastRun, Look, Reason, Trigger};
 pub use status::{BucketStatus, Levels, ProblemStatus, RunStatus, Status};
 pub use withheld::REMOVALS_MIN;
-
-/// The schema, embedded: `serve` and `migrate` bring it up to date. What was applied is noted
-/// beside it, in `catalog.migrations`.
-pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
-    let mut migrator = sqlx::migrate!();
-    migrator.dangerous_set_table_name("catalog.migrations");
-    migrator.create_schema("catalog");
-    migrator
-});
 
 /// How Postgres is to serve us. Migrations run at every start, and each time it would notice what is there
 /// already. And all that is asked in a hurry has an index: while a bucket is listed for the first time, there
@@ -183,19 +175,6 @@ impl Catalog {
             .close()
             .await
             .context("close a connection to Postgres")
-    }
-
-    /// Brings the schema up to date. Replicas that start together wait for each other.
-    ///
-    /// # Errors
-    /// When Postgres is away, or refuses, or the schema is newer than this program.
-    pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
-        MIGRATOR.run(&self.pool).await?;
-        // Should somebody read the journal just now, the daemon makes them later.
-        match self.add_journal_days().await {
-            Err(error) if trouble(&error) != Trouble::Race => Err(error.into()),
-            _ => Ok(()),
-        }
     }
 }
 

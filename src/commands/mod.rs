@@ -64,7 +64,7 @@ fn load(file: Option<&Path>) -> anyhow::Result<Config> {
 }
 
 async fn migrate(config: &Config, format: Format) -> anyhow::Result<Exit> {
-    reached(config).await?.migrate().await.context("bring the database schema up to date")?;
+    reached(config).await?.migrate().await?;
     print(match format {
         Format::Json => r#"{"schema":"up to date"}"#,
         Format::Text => "the schema is up to date",

@@ -8,6 +8,7 @@ mod alerts;
 mod dashboard;
 mod dependencies;
 mod kubernetes;
+mod migrations;
 mod package;
 mod promql;
 mod systemd;

@@ -25,3 +25,4 @@ mod status;
 mod supervised;
 mod support;
 mod trouble;
+mod upgrades;
