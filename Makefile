@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-stop test bench-ingest bench-reconcile soak soak-e2e test-upgrade exhaustive mutants lint fmt clean
+.PHONY: help demo demo-stop test bench-ingest bench-reconcile soak soak-e2e test-upgrade exhaustive fuzz mutants lint fmt clean
 
 TESTBED := tests/testbed
 
@@ -46,6 +46,14 @@ test-upgrade: ## an upgrade under load from FROM=REVISION, as it was
 
 exhaustive: ## every small history, three writes beside a listing and events doubled: hours
 	WRITES=$(or $(WRITES),3) DOUBLED=$(or $(DOUBLED),1) cargo test --locked --test simulation exhaustive -- --nocapture --test-threads 1
+
+fuzz: ## make up messages, listings and inventory reports; MINUTES=10 for each of the three, TARGETS
+	@for target in $(or $(TARGETS),message listing report); do \
+		mkdir -p fuzz/corpus/$$target; seeds=tests/corpus/$$target; \
+		if [ $$target = message ]; then seeds="$$seeds tests/fixtures/notification"; fi; \
+		cargo +nightly fuzz run --sanitizer none $$target fuzz/corpus/$$target $$seeds -- \
+			-max_total_time=$$(( 60 * $(or $(MINUTES),10) )) -max_len=65536 -timeout=10 -rss_limit_mb=1024; \
+	done
 
 mutants: ## change the rules of src/model one at a time, and list what no test notices
 	@tests/mutants/run $(ARGS)

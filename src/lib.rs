@@ -12,6 +12,8 @@ pub mod config;
 pub mod daemon;
 pub mod enrich;
 pub mod fault;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 pub mod health;
 pub mod ignore;
 pub mod ingest;

@@ -249,5 +249,7 @@ pub(crate) fn error_answer(body: &[u8]) -> Option<ErrorMetadata> {
     Some(answer.build())
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod beside;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Rows of a report in CSV, in gzip.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 
 use csv::{ReaderBuilder, StringRecord};
 use flate2::read::MultiGzDecoder;
@@ -15,6 +15,10 @@ use crate::catalog::ReportedRow;
 use crate::model::Timestamp;
 use crate::notification;
 
+/// Bytes of a line at most. A key has 1,024, each of them three where it is encoded; all else is short. What is longer S3
+/// has not written, and it would be in memory as a whole: out of gzip, a gigabyte comes of a megabyte.
+const LINE_MAX: u64 = 64 * 1024;
+
 /// Reads all rows of a file, one after the other, and gives each to `give`, until that does not want more.
 pub(super) fn read(
     file: File,
@@ -25,16 +29,23 @@ pub(super) fn read(
     read_plain(MultiGzDecoder::new(BufReader::new(file)), place, manifest, give)
 }
 
-fn read_plain(
+/// The same of lines that are not in gzip.
+pub(super) fn read_plain(
     text: impl Read,
     place: &str,
     manifest: &Manifest,
     mut give: impl FnMut(ReportedRow) -> bool,
 ) -> Result<(), Broken> {
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(Bounded {
+        text,
+        read: 0,
+        limit: 0,
+    });
     let mut record = StringRecord::new();
     loop {
         let line = reader.position().line();
+        let begin = reader.position().byte();
+        reader.get_mut().limit = begin + LINE_MAX;
         let read = reader.read_record(&mut record);
         if !read.map_err(|error| Broken::at(place, error).in_line("line", line))? {
             return Ok(());
@@ -46,6 +57,25 @@ fn read_plain(
         if !give(row) {
             return Ok(());
         }
+    }
+}
+
+/// A text that ends in an error when more of it is wanted than the limit allows.
+struct Bounded<R> {
+    text: R,
+    read: u64,
+    limit: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.read >= self.limit {
+            let reason = format!("it has more than {LINE_MAX} bytes");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        let count = self.text.read(buffer)?;
+        self.read += count as u64;
+        Ok(count)
     }
 }
 

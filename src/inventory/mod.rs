@@ -27,6 +27,8 @@ mod broken;
 mod columns;
 mod csv;
 mod find;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod manifest;
 mod parquet;
 mod spool;

@@ -111,6 +111,23 @@ fn what_is_no_row_is_named_by_its_line() {
 }
 
 #[test]
+fn a_line_without_end_is_not_waited_for() {
+    let endless = format!("\"{}", "a".repeat(50 << 20));
+    let broken = read_all(&report::gzip(endless.as_bytes()), Some(report::ALL_VERSIONS)).1.unwrap_err();
+    assert_eq!(
+        (broken.place.as_str(), broken.reason.as_str()),
+        ("a.csv.gz, line 1", "it has more than 65536 bytes")
+    );
+    // Lines that are not have as many as there are.
+    let rows: Vec<Row> =
+        (0..3_000).map(|number| row(&format!("{}{number}", "k".repeat(1_000)), "v")).collect();
+    assert_eq!(
+        read_all(&report::csv(&rows, report::ALL_VERSIONS), Some(report::ALL_VERSIONS)).0.len(),
+        3_000
+    );
+}
+
+#[test]
 fn what_is_cut_off_is_broken() {
     let rows: Vec<Row> = (0..1_000).map(|number| row(&format!("{number}"), "v")).collect();
     let bytes = report::csv(&rows, report::ALL_VERSIONS);

@@ -1,9 +1,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use quick_xml::Reader;
-use quick_xml::events::Event;
 
+use super::beside::{events, pieces};
 use super::*;
 
 fn text(document: &str) -> Result<String, String> {
@@ -67,40 +66,6 @@ fn errors_are_told_from_other_documents() {
     assert_eq!(error_answer(b"<ListVersionsResult/>"), None);
     assert_eq!(error_answer(b"<Error><Code>Slow"), None);
     assert_eq!(error_answer(b"<html>"), None);
-}
-
-/// What a reader of events makes of a document: names and texts, and whether it makes sense.
-fn events(document: &str) -> Option<Vec<String>> {
-    let (mut reader, mut read, mut depth) = (Reader::from_str(document), Vec::new(), 0);
-    reader.config_mut().expand_empty_elements = true;
-    loop {
-        match reader.read_event().ok()? {
-            Event::Start(start) => {
-                depth += 1;
-                read.push(start.local_name().as_ref().to_owned());
-            }
-            Event::End(_) => {
-                depth -= 1;
-                read.push("/".to_owned());
-                if depth == 0 {
-                    return Some(read);
-                }
-            }
-            Event::Eof => return None,
-            _ => {}
-        }
-    }
-}
-
-/// The same by our own reader.
-fn pieces(document: &str) -> Option<Vec<String>> {
-    let (mut xml, mut read) = (Xml::new(document.as_bytes()).unwrap(), Vec::new());
-    loop {
-        read.push(xml.child().ok()?.map_or_else(|| "/".to_owned(), str::to_owned));
-        if xml.open.is_empty() {
-            return Some(read);
-        }
-    }
 }
 
 proptest! {
