@@ -5,9 +5,12 @@ FROM rust:1.95-bookworm AS build
 # The image's own toolchain, instead of fetching what rust-toolchain.toml wants for development.
 ENV RUSTUP_TOOLCHAIN=1.95.0
 WORKDIR /build
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 COPY migrations migrations
 COPY src src
+# The history is not here: --build-arg COMMIT=$(git rev-parse --short=12 HEAD)
+ARG COMMIT=
+ENV STOCKTAKE_COMMIT=$COMMIT
 # What cargo fetches and builds stays with the builder, so that a change builds only itself.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \

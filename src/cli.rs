@@ -9,6 +9,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::Source;
 use crate::setup::documents;
 
+/// What was built: `0.1.0 (2572388c8bc6)`.
+pub const VERSION: &str = env!("STOCKTAKE_VERSION");
+
 /// How the process ended, in the numbers of BSD's `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -38,7 +41,7 @@ const CONFIG_HELP: &str =
 
 /// Keeps a Postgres catalog of S3 buckets true, from their events and from listings.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
-#[command(name = "stocktake", version, disable_help_subcommand = true)]
+#[command(name = "stocktake", version = VERSION, disable_help_subcommand = true)]
 #[command(after_help = "Every key of the configuration can be overridden by a variable such as \
     STOCKTAKE_DATABASE__URL.\nExit codes: 0 done, 1 failed, 64 wrong usage, 78 wrong configuration.")]
 pub struct Cli {

@@ -1,7 +1,7 @@
 //! `stocktake serve`.
 
 use super::until_signalled;
-use crate::cli::Exit;
+use crate::cli::{self, Exit};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::{daemon, metrics};
@@ -13,7 +13,7 @@ pub(super) async fn serve(config: &Config, migrate: bool, clock: Clock) -> anyho
     }
     let metrics = metrics::install()?;
     let shutdown = until_signalled()?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "stocktake starts");
+    tracing::info!(version = cli::VERSION, "stocktake starts");
     daemon::serve(config, migrate, metrics, clock, shutdown).await?;
     tracing::info!("stocktake has stopped");
     Ok(Exit::Done)

@@ -11,6 +11,7 @@ mod kubernetes;
 mod migrations;
 mod package;
 mod promql;
+mod shell;
 mod systemd;
 mod terraform;
 
