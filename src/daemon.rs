@@ -106,6 +106,7 @@ pub async fn serve(
     drain(tasks, config.shutdown.grace, &plant.ending.give_back).await;
     let last_words = async {
         plant.activity.tell(&catalog, &connections).await;
+        plant.activity.tell_traffic(&catalog, &connections).await;
         let _ = catalog.tell_changes().await;
         let _ = catalog.take_leave(&daemon).await;
         catalog.close().await;
@@ -140,6 +141,9 @@ async fn start_loops(config: &Config, daemon: &Daemon, plant: &Plant, tasks: &mu
     let activity =
         plant.activity.clone().keep_telling(catalog.clone(), Arc::clone(connections), shutdown.clone());
     tasks.spawn(named("activity", activity));
+    let history =
+        plant.activity.clone().keep_counting(catalog.clone(), Arc::clone(connections), shutdown.clone());
+    tasks.spawn(named("history", history));
     tasks.spawn(named("news of changes", catalog.clone().keep_telling_changes(shutdown.clone())));
     tasks.spawn(named(
         "ledger",

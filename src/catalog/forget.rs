@@ -34,6 +34,8 @@ impl Catalog {
             "select catalog.drop_partition($1)
              where $2 is not null and not exists (select from catalog.connections where connections.bucket = $1)",
             "select catalog.repair_stats($1) where $2 is not null",
+            "delete from catalog.hours where bucket = $1 and $2 is not null
+                 and not exists (select from catalog.connections where connections.bucket = $1)",
         ] {
             sqlx::query(statement)
                 .bind(&connection.bucket)

@@ -20,10 +20,12 @@ mod details;
 mod due;
 mod forget;
 mod held;
+mod history;
 mod inspect;
 mod journal;
 mod keep;
 mod news;
+mod page;
 mod precedence;
 mod problems;
 mod quarantine;
@@ -48,8 +50,13 @@ pub use connections::Connection;
 pub use daemons::{Daemon, DaemonStatus};
 pub use details::{Lookup, Seen};
 pub use held::{Held, HeldKey, Place};
+pub use history::{Amount, Stretch, Traffic};
 pub use inspect::{Server, Uninspected};
 pub use journal::{Event, Origin};
+pub use page::{
+    Change, Entry, Inside, JournalStretch, KeyDoubt, KeyDrift, KeyVersion, QuarantinedMessage, RangeUnderWay,
+    RunLine, RunUnderWay, StatsLine,
+};
 pub use precedence::GIVE_WAY_MAX;
 pub use quarantine::{Aside, Quarantined};
 pub use ranges::{LEASE, Progress, Range};

@@ -1,18 +1,21 @@
 //! What happened last: told to the catalog from time to time, apart from the batches.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Catalog, Connection};
+use crate::catalog::{Catalog, Connection, Traffic};
 use crate::model::Timestamp;
 use crate::pulse;
 
 /// How often the catalog is told.
 const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How often it is told how many events there were: some times a minute, so that every minute has its share.
+const COUNT_EVERY: Duration = Duration::from_secs(20);
 
 /// How old the messages are that are being received.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +43,8 @@ struct Seen {
     empty: HashMap<Arc<str>, Option<OffsetDateTime>>,
     received: HashMap<Arc<str>, OffsetDateTime>,
     told: HashMap<(String, String), (Option<Timestamp>, Option<OffsetDateTime>)>,
+    /// What the catalog was not told of yet, by bucket and prefix.
+    traffic: HashMap<(String, String), Traffic>,
 }
 
 impl Activity {
@@ -49,9 +54,10 @@ impl Activity {
     }
 
     /// Notes that events of a connection up to `time` are committed.
-    pub(super) fn note_event(&self, connection: &Connection, time: Timestamp) {
+    pub(super) fn note_events(&self, connection: &Connection, time: Timestamp, traffic: Traffic) {
         let mut seen = self.seen();
         let name = (connection.bucket.clone(), connection.prefix.clone());
+        seen.traffic.entry(name.clone()).or_default().add(traffic);
         let last = seen.last_event.entry(name).or_insert(time);
         *last = time.max(*last);
     }
@@ -87,6 +93,34 @@ impl Activity {
         while shutdown.run_until_cancelled(tokio::time::sleep(TELL_EVERY)).await.is_some() {
             pulse::beat();
             self.tell(&catalog, &connections).await;
+        }
+    }
+
+    /// Tells the catalog how many events there were, until told to stop.
+    pub async fn keep_counting(
+        self,
+        catalog: Catalog,
+        connections: Arc<[Arc<Connection>]>,
+        shutdown: CancellationToken,
+    ) {
+        while shutdown.run_until_cancelled(tokio::time::sleep(COUNT_EVERY)).await.is_some() {
+            pulse::beat();
+            self.tell_traffic(&catalog, &connections).await;
+        }
+    }
+
+    /// Tells the catalog how many events there were since it was last told. What it does not take is told with the next.
+    pub async fn tell_traffic(&self, catalog: &Catalog, connections: &[Arc<Connection>]) {
+        let mut counted = mem::take(&mut self.seen().traffic);
+        let traffic = connections.iter().map(|connection| {
+            let name = (connection.bucket.clone(), connection.prefix.clone());
+            (&**connection, counted.get(&name).copied().unwrap_or_default())
+        });
+        let noted = catalog.note_history(&traffic.collect::<Vec<_>>()).await;
+        if let Err(error) = noted {
+            tracing::debug!(%error, "note the history");
+            let mut seen = self.seen();
+            counted.drain().for_each(|(name, traffic)| seen.traffic.entry(name).or_default().add(traffic));
         }
     }
 

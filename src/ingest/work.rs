@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::aside::set_aside;
 use super::{Ending, Plant, Settings, Work};
-use crate::catalog::{Connection, Event, Trouble, trouble};
+use crate::catalog::{Connection, Event, Traffic, Trouble, trouble};
 use crate::chain::chain;
 use crate::health::Subject;
 use crate::model::Verdict;
@@ -124,8 +124,11 @@ async fn apply(plant: &Plant, batch: Vec<Work>, settings: Settings) {
 
 fn finish(plant: &Plant, connection: &Connection, batch: Vec<Work>, verdicts: &[Verdict]) {
     let now = (plant.clock)();
-    if let Some(latest) = batch.iter().map(|work| work.claimed.claim.time).max() {
-        plant.activity.note_event(connection, latest);
+    let times = batch.iter().map(|work| work.claimed.claim.time);
+    if let (Some(earliest), Some(latest)) = (times.clone().min(), times.max()) {
+        let lag = Duration::try_from(now - OffsetDateTime::from(earliest)).unwrap_or_default();
+        let traffic = Traffic { events: batch.len() as u64, lag: Some(lag) };
+        plant.activity.note_events(connection, latest, traffic);
     }
     let lag = metrics::event_lag();
     let mut counts: BTreeMap<_, u64> = BTreeMap::new();

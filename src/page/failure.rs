@@ -16,16 +16,26 @@ use crate::watch::REMEDY;
 /// A statement that was given up: `statement_timeout`.
 const CANCELED: &str = "57014";
 
+/// What was asked for is not there: a bucket that is not connected, a cursor that is none.
+const NOT_THERE: [&str; 4] = ["42704", "22023", "22P02", "22003"];
+
 /// Why a page cannot be shown.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// Postgres did not answer, or not in time.
     Database(sqlx::Error),
+    /// There is no such thing.
+    Absent(String),
+    /// Too much was asked for.
+    Busy,
 }
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
+        let database = error
+            .as_database_error()
+            .filter(|database| database.code().is_some_and(|code| NOT_THERE.contains(&&*code)));
+        database.map(|database| Self::Absent(database.message().to_owned())).unwrap_or(Self::Database(error))
     }
 }
 
@@ -37,6 +47,10 @@ impl Page {
     pub(super) fn answer(self: &Arc<Self>, shown: Shown) -> Response {
         match shown {
             Ok(response) => response,
+            Err(Failure::Busy) => super::busy(),
+            Err(Failure::Absent(what)) => {
+                self.tell(StatusCode::NOT_FOUND, Tone::Note, "Not here", &what, false)
+            }
             Err(Failure::Database(error)) => {
                 let code = error.as_database_error().and_then(|error| error.code());
                 let (sentence, remedy) = match () {
@@ -50,15 +64,15 @@ impl Page {
                     () => ("The catalog cannot be read.".to_owned(), "see that it is migrated, and the log"),
                 };
                 let why = format!("{}; {remedy}", chain(&error));
-                self.tell(StatusCode::SERVICE_UNAVAILABLE, Tone::Bad, &sentence, &why)
+                self.tell(StatusCode::SERVICE_UNAVAILABLE, Tone::Bad, &sentence, &why, true)
             }
         }
     }
 
     /// Says it in a sentence, and with it what the daemon itself knows to be wrong: that needs no Postgres.
-    fn tell(&self, status: StatusCode, tone: Tone, sentence: &str, why: &str) -> Response {
+    fn tell(&self, status: StatusCode, tone: Tone, sentence: &str, why: &str, is_ill: bool) -> Response {
         let snapshot = self.health.snapshot();
-        let problems: Vec<_> = snapshot.problems().collect();
+        let problems: Vec<_> = if is_ill { snapshot.problems().collect() } else { Vec::new() };
         let content = html! {
             section.verdict.(tone.as_str()) {
                 p.sign aria-hidden="true" { (tone.sign()) }

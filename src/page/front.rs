@@ -15,6 +15,9 @@ use crate::catalog::DaemonStatus;
 use crate::overview::{Overview, Problem};
 use crate::words::rough;
 
+/// Runs under way that are shown with a bar.
+const RUNS_SHOWN: i64 = 100;
+
 pub(super) async fn show(State(page): State<Arc<Page>>) -> Response {
     let shown = front(&page).await;
     page.answer(shown)
@@ -22,6 +25,8 @@ pub(super) async fn show(State(page): State<Arc<Page>>) -> Response {
 
 async fn front(page: &Page) -> Shown {
     let overview = Overview::of(page.catalog.status().await?, &page.config);
+    let under_way = page.catalog.runs_under_way(RUNS_SHOWN).await?;
+    let traffic = page.catalog.recent_traffic(cards::HOURS, cards::STRETCHES).await?;
     let stuck: Vec<String> = page.pulses.stuck().into_iter().map(|sign| sign.name).collect();
     let Verdict { tone, sentence, more } = verdict(&overview, &stuck);
     let content = html! {
@@ -38,7 +43,7 @@ async fn front(page: &Page) -> Shown {
             @if overview.buckets.is_empty() {
                 p { "None is connected yet: the daemon connects those that are configured." }
             }
-            div.cards { @for bucket in &overview.buckets { (cards::card(bucket, &overview)) } }
+            div.cards { @for bucket in &overview.buckets { (cards::card(bucket, &under_way, &traffic, &overview)) } }
         }
         (daemons(&overview))
     };
@@ -62,7 +67,7 @@ fn findings(overview: &Overview) -> Markup {
             ul.findings {
                 @for head in heads {
                     @let Problem { status, .. } = head;
-                    li {
+                    li.bad[is_grave(&status.subject)] {
                         h3 { (show::text(&status.subject)) }
                         p { (show::text(&status.message)) }
                         p.remedy { (show::text(&status.remedy)) }
@@ -86,7 +91,7 @@ fn findings(overview: &Overview) -> Markup {
                 }
                 @if overview.quarantined > 0 {
                     li {
-                        h3 { (show::count(overview.quarantined)) " in quarantine" }
+                        h3 { a href="/quarantine" { (show::count(overview.quarantined)) " in quarantine" } }
                         p { "Messages that could not be read, or records of them, were set aside." }
                         p.remedy { "Once the reasons are gone, " code { "stocktake replay" } " puts them through." }
                     }
@@ -94,6 +99,11 @@ fn findings(overview: &Overview) -> Markup {
             }
         }
     }
+}
+
+/// Whether it is of something that is not kept true, and not only of what is around it.
+pub(super) fn is_grave(subject: &str) -> bool {
+    subject == "database" || subject.starts_with("bucket ")
 }
 
 fn daemons(overview: &Overview) -> Markup {

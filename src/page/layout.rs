@@ -4,6 +4,7 @@ use axum::response::Html;
 use maud::{DOCTYPE, Markup, html};
 
 use super::{Page, assets};
+use crate::words::printable;
 
 /// How something is: a colour, and always a sign and a word with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,7 +67,7 @@ impl Page {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
-                    title { (title) " · Stocktake" }
+                    title { (printable(title)) " · Stocktake" }
                     link rel="icon" href={ (assets::ICON) "?tone=" (tone.as_str()) };
                     link rel="stylesheet" href={ (assets::STYLE) "?v=" (assets::VERSION) };
                     script src={ (assets::SCRIPT) "?v=" (assets::VERSION) } defer {}

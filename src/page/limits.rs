@@ -1,14 +1,21 @@
 //! How much the page may ask of Postgres: so that nobody who looks slows down what is looked at.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+
+/// How long one page that reads much waits for another.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What is allowed, over all who look.
 #[derive(Debug)]
 pub(super) struct Limits {
     /// Any page.
     pub(super) all: Allowance,
+    dear: Allowance,
+    one: Arc<Semaphore>,
 }
 
 impl Default for Limits {
@@ -16,7 +23,20 @@ impl Default for Limits {
         Self {
             // Twenty people with a few tabs each, refreshed every five seconds.
             all: Allowance::new(60.0, 20.0),
+            dear: Allowance::new(20.0, 1.0),
+            one: Arc::new(Semaphore::new(1)),
         }
+    }
+}
+
+impl Limits {
+    /// Allows one page that reads much, for as long as what is returned is kept, once no other is under way: the other
+    /// connections are for pages that are cheap. None where there were too many, or the wait is too long.
+    pub(super) async fn dear(&self) -> Option<OwnedSemaphorePermit> {
+        if !self.dear.take() {
+            return None;
+        }
+        tokio::time::timeout(PATIENCE, Arc::clone(&self.one).acquire_owned()).await.ok()?.ok()
     }
 }
 
@@ -48,8 +68,6 @@ impl Allowance {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -62,5 +80,14 @@ mod tests {
         assert_eq!([0; 2].map(|_| allowance.take()), [true, false]);
         tokio::time::advance(Duration::from_secs(3_600)).await;
         assert_eq!([0; 4].map(|_| allowance.take()), [true, true, true, false], "no more than at first");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_those_that_read_much_there_is_one_at_a_time() {
+        let limits = Limits::default();
+        let first = limits.dear().await;
+        assert!(first.is_some() && limits.dear().await.is_none(), "given up after some time");
+        let (second, ()) = tokio::join!(limits.dear(), async { drop(first) });
+        assert!(second.is_some());
     }
 }

@@ -28,14 +28,24 @@ use gate::Gate;
 use limits::Limits;
 
 mod assets;
+mod browse;
+mod bucket;
 mod cards;
+mod drift;
+mod evidence;
 mod failure;
 mod front;
 mod gate;
+mod growth;
+mod key;
 mod layout;
 mod limits;
 mod login;
+mod progress;
+mod quarantine;
 mod show;
+mod spark;
+mod tail;
 mod verdict;
 
 /// The most bytes of a form: a token and where to go on.
@@ -68,6 +78,12 @@ impl Page {
         let page = Arc::new(self);
         let shown = Router::new()
             .route("/", get(front::show))
+            .route("/bucket", get(bucket::show))
+            .route("/browse", get(browse::show))
+            .route("/key", get(key::show))
+            .route("/changes", get(tail::show))
+            .route("/drift", get(drift::show))
+            .route("/quarantine", get(quarantine::show))
             .route_layer(from_fn_with_state(Arc::clone(&page), gate::admit));
         let open = Router::new()
             .route("/login", get(login::ask).post(login::check))

@@ -1,5 +1,7 @@
 //! Numbers, moments and texts: short, with the exact value where one points at them.
 
+use std::time::Duration;
+
 use maud::{Markup, html};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -27,13 +29,23 @@ pub(super) fn at(then: OffsetDateTime) -> Markup {
     html! { time datetime=(machine(then)) { (moment(then)) } }
 }
 
+/// A text of lines, as code.
+pub(super) fn lines(text: &str) -> Markup {
+    html! { code { bdi { (plain(text, |c| is_hidden(c) && !matches!(c, '\n' | '\t'))) } } }
+}
+
 /// Any text of somebody else's: a key, a message. Apart from what is around it, whichever way it is written; what is
 /// not seen of it is spelled out.
 pub(super) fn text(text: &str) -> Markup {
-    html! { bdi { (plain(text)) } }
+    html! { bdi { (plain(text, is_hidden)) } }
 }
 
-fn plain(text: &str) -> Markup {
+/// The same, as code.
+pub(super) fn code(text: &str) -> Markup {
+    html! { code { bdi { (plain(text, is_hidden)) } } }
+}
+
+fn plain(text: &str, is_hidden: fn(char) -> bool) -> Markup {
     html! {
         @for run in text.split_inclusive(is_hidden) {
             @let hidden = run.chars().next_back().filter(|last| is_hidden(*last));
@@ -43,6 +55,11 @@ fn plain(text: &str) -> Markup {
             }
         }
     }
+}
+
+/// Between two moments, as a duration; nothing where the second is before the first.
+pub(super) fn between(from: OffsetDateTime, to: OffsetDateTime) -> Duration {
+    Duration::try_from(to - from).unwrap_or_default()
 }
 
 fn machine(moment: OffsetDateTime) -> String {

@@ -22,6 +22,7 @@ async fn every_loop_has_a_pulse() {
     for name in [
         "metrics",
         "activity",
+        "history",
         "news of changes",
         "journal",
         "database watch",

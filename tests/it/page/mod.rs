@@ -19,6 +19,9 @@ use crate::support::NOW;
 
 mod access;
 mod front;
+mod history;
+mod hostile;
+mod pages;
 
 /// A page at work. It ends with the test.
 struct Site {
@@ -102,6 +105,12 @@ impl Site {
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
         Answer { status, head: head.to_owned(), body: unchunked(head, body) }
     }
+}
+
+/// Addresses of a page that begin like that, as a browser would follow them.
+fn links(page: &str, begin: &str) -> Vec<String> {
+    let all = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    all.filter(|link| link.starts_with(begin)).map(|link| link.replace("&amp;", "&")).collect()
 }
 
 /// A body without the sizes of its pieces.
