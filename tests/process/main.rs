@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail like the test")]
 
 mod broken;
+mod browser;
 mod commands;
 mod connect;
 mod credentials;

@@ -101,6 +101,8 @@ TOOLS = {
 }
 # Libraries that such a program takes and that few machines have; they are put beside it.
 LIBRARIES = {"pgbouncer": ("libc-ares2", "usr/lib/*/libcares.so.2")}
+# Programs that take more of them than anybody wants to unpack: their packages are installed, which takes half a minute.
+INSTALLED = {"chromium": "chromium", "chromedriver": "chromium-driver"}
 
 
 def tool(name):
@@ -110,7 +112,25 @@ def tool(name):
     installed = shutil.which(name, path=path) if name != "python" else None
     if installed:
         return installed
+    if name in INSTALLED:
+        return installed_tool(name)
     return debian_tool(name) if name in TOOLS else wheels() / name
+
+
+def installed_tool(name):
+    """A program that is installed with all it needs, which only root may do."""
+    wanted = sorted(INSTALLED.values())
+    with locked(home() / "install.lock"):
+        if not shutil.which(name) and os.geteuid() == 0 and shutil.which("apt-get"):
+            say(f"no {name} on this machine: installing Debian's {' and '.join(wanted)}")
+            install = ["apt-get", "install", "--yes", "--no-install-recommends", *wanted]
+            if not works(*install):
+                works("apt-get", "update")
+                works(*install)
+    found = shutil.which(name)
+    if not found:
+        raise Unprepared(f"The test of the status page needs {name}. On Debian: apt-get install {' '.join(wanted)}")
+    return found
 
 
 def wheels():

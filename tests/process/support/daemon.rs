@@ -211,6 +211,11 @@ async fn signal(child: &Child, name: &str) {
 }
 
 impl Daemon {
+    /// Where its admin endpoint is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// The status and the body of an answer of the admin endpoint; none while it does not listen.
     pub(crate) async fn get(&self, path: &str) -> Option<(u16, String)> {
         self.get_as(path, "*/*").await
@@ -314,7 +319,7 @@ impl Drop for Daemon {
 
 /// An address that nobody listens on, below the ports that the kernel gives to clients: so nobody
 /// gets it between our choosing it and the daemon's binding it.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     loop {
         let address = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(10_000..30_000)));
         if TcpListener::bind(address).is_ok() {

@@ -1,5 +1,6 @@
 //! What every test stands on: a stage of its own, the daemon on it, and what may go wrong between.
 
+mod browser;
 mod cluster;
 mod daemon;
 mod front;
@@ -12,6 +13,7 @@ mod tls;
 mod truth;
 mod writer;
 
+pub(crate) use browser::Browser;
 pub(crate) use cluster::Cluster;
 pub(crate) use daemon::{Daemon, Told, alone, alone_with};
 pub(crate) use front::{
