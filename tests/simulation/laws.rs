@@ -128,7 +128,7 @@ proptest! {
     fn a_listing_seen_twice_says_nothing_new(seed in any::<u64>(), later in 0..3_600_000_i64, is_recheck: bool) {
         let (claims, horizon, simulation) = claims_of(seed);
         let (stacks, _) = fold(&claims, &horizon);
-        let now = Timestamp::from_micros((simulation.now() + later) * 1_000);
+        let now = Timestamp::from_micros((simulation.now + later) * 1_000);
         let window = Window::around(now, Duration::from_secs(1));
         let glance = if is_recheck { Glance::Recheck } else { Glance::Run };
         for (key, mut stack) in stacks {

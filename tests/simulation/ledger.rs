@@ -19,6 +19,7 @@ pub(crate) struct Ledger {
     pub(crate) claims: usize,
     /// Whether nothing new happens any more, so that nothing may change.
     pub(crate) is_settled: bool,
+    first_loss: Option<Millis>,
     last_loss: Option<Millis>,
     last_run: Option<Millis>,
     gone: BTreeSet<(Key, VersionId)>,
@@ -32,6 +33,7 @@ impl Ledger {
             doubts: BTreeMap::new(),
             claims: 0,
             is_settled: false,
+            first_loss: None,
             last_loss: None,
             last_run: None,
             gone: BTreeSet::new(),
@@ -48,7 +50,18 @@ impl Ledger {
 
     /// Something happened of which no event will tell.
     pub(crate) fn lost(&mut self, at: Millis) {
+        self.first_loss = self.first_loss.or(Some(at));
         self.last_loss = self.last_loss.max(Some(at));
+    }
+
+    /// When the first thing happened of which no event will tell.
+    pub(crate) fn first_loss(&self) -> Option<Millis> {
+        self.first_loss
+    }
+
+    /// Whether the catalog may be wrong about a key until the next run.
+    pub(crate) fn is_excepted(&self, key: Key) -> bool {
+        self.exceptions.contains(key)
     }
 
     /// A run that began then is complete.

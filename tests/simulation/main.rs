@@ -7,6 +7,7 @@ mod daemon;
 mod dice;
 mod exceptions;
 mod exhaustive;
+mod freshness;
 mod frugal;
 mod history;
 mod journal;

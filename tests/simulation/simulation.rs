@@ -7,6 +7,7 @@ use std::time::Duration;
 use stocktake::model::{Claim, Listed, Timestamp, Window};
 
 use crate::daemon::Daemon;
+use crate::freshness::Reader;
 use crate::history::{Deed, Fate, History, START, in_one, in_parts};
 use crate::ledger::Ledger;
 use crate::run::{Finding, KEYS, Run};
@@ -21,12 +22,12 @@ const STEPS_MAX: usize = 50_000;
 /// A simulation in play.
 pub(crate) struct Simulation<'a> {
     history: &'a History,
-    now: Millis,
+    pub(crate) now: Millis,
     agenda: BinaryHeap<Reverse<(Millis, usize)>>,
     actions: Vec<Option<Action>>,
-    events: Vec<Event>,
+    pub(crate) events: Vec<Event>,
     /// The events that arrived, by their places.
-    heard: BTreeSet<usize>,
+    pub(crate) heard: BTreeSet<usize>,
     run: Option<Run>,
     /// Keys whose recheck is planned.
     looking: BTreeSet<Key>,
@@ -37,6 +38,7 @@ pub(crate) struct Simulation<'a> {
     pub(crate) bucket: Bucket,
     pub(crate) daemon: Daemon,
     pub(crate) ledger: Ledger,
+    pub(crate) reader: Option<Reader>,
 }
 
 /// What is to be done at some moment.
@@ -69,6 +71,7 @@ impl<'a> Simulation<'a> {
             bucket: Bucket::new(history.versioning, history.personality),
             daemon: Daemon::new(!is_constant, Duration::from_millis(MARGIN as u64)),
             ledger: Ledger::new(is_traced),
+            reader: None,
         };
         for (place, step) in history.steps.iter().enumerate() {
             simulation.plan(step.at, Action::Deed(place));
@@ -90,6 +93,10 @@ impl<'a> Simulation<'a> {
             self.now = self.now.max(at);
             if let Some(action) = self.actions[place].take() {
                 self.act(action)?;
+                if let Some(mut reader) = self.reader.take() {
+                    reader.look(self)?;
+                    self.reader = Some(reader);
+                }
             }
         }
         Ok(())
@@ -110,10 +117,6 @@ impl<'a> Simulation<'a> {
             _ => None,
         });
         arrivals.map(|event| (event.key, event.claim())).collect()
-    }
-
-    pub(crate) fn now(&self) -> Millis {
-        self.now
     }
 
     /// Whether the catalog is the bucket.
