@@ -63,7 +63,10 @@ create function catalog.add_partition(bucket text) returns void language plpgsql
 declare
     relation text := 'slots_' || nextval('catalog.partition_number');
 begin
-    execute format('create table catalog.%I (like catalog.slots including defaults including constraints)', relation);
+    -- Room for a null version that is written over to stay on its page, where no index hears of it; and no more dead
+    -- rows, up to a hundred million, than a vacuum keeps in mind at once (docs/PERFORMANCE.md).
+    execute format('create table catalog.%I (like catalog.slots including defaults including constraints)
+                    with (fillfactor = 95, autovacuum_vacuum_scale_factor = 0.1)', relation);
     execute format('create unique index %I on catalog.%I (key, version_id)', relation || '_version', relation);
     -- At most one latest version of a key, whatever the code believes.
     execute format('create unique index %I on catalog.%I (key) where is_latest', relation || '_latest', relation);

@@ -28,6 +28,8 @@ create table catalog.journal (
 ) partition by range (recorded_at);
 
 create index journal_tail on catalog.journal (bucket, transaction_id, change_id);
+-- A key's history. Only equality is asked for, and a hash has four bytes for a key of a hundred.
+create index journal_key on catalog.journal using hash (key);
 
 -- Takes what no day was made for: a change is never refused because of the journal.
 create table catalog.journal_rest partition of catalog.journal default;

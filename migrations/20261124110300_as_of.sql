@@ -1,10 +1,11 @@
 -- What was there at some moment of the past: what is there now, with every change since then undone.
 
 -- Since when all is known that happened in a bucket: since the first listing of each of its prefixes, as far as
--- the journal is kept. Null while a first listing is not complete.
+-- the journal is kept. Null while a first listing is not complete; of a bucket that nobody connected it fails.
 create function catalog.history_from(bucket text) returns timestamptz
 language sql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
-    select case when bool_and(first.window_to is not null) then greatest(max(first.window_to), max(since)) end
+    select case when catalog.is_connected(history_from.bucket) and bool_and(first.window_to is not null)
+                then greatest(max(first.window_to), max(since)) end
     from catalog.journal_kept cross join catalog.connections
     left join lateral (
         select min(window_to) as window_to from catalog.reconciliations
@@ -20,7 +21,6 @@ language plpgsql stable parallel safe as $$
 declare
     since timestamptz := catalog.history_from(bucket);
 begin
-    perform catalog.is_connected(bucket);
     if at is null or at > clock_timestamp() then
         raise exception 'what is in bucket "%" at % is not known yet', bucket, coalesce(at::text, 'no moment')
             using errcode = 'invalid_parameter_value';

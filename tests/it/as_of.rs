@@ -135,6 +135,8 @@ async fn what_is_not_known_is_an_error(pool: PgPool) {
     for (statement, expected) in [
         ("select from catalog.as_of('genomics', null)", "at no moment is not known yet"),
         ("select from catalog.as_of(null, now())", "is not connected"),
+        ("select catalog.history_from('genomic')", "bucket \"genomic\" is not connected"),
+        ("select catalog.history_from(null)", "is not connected"),
     ] {
         let error = sqlx::query(statement).fetch_all(&pool).await.unwrap_err().to_string();
         assert!(error.contains(expected), "{statement}: {error}");

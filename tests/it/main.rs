@@ -24,6 +24,7 @@ mod replay;
 mod runs;
 mod size;
 mod starts;
+mod statements;
 mod stats;
 #[path = "../../benches/store/mod.rs"]
 mod store;
