@@ -32,8 +32,8 @@ const ABOUT_ALL: [(&str, &str); 1] = [(
 )];
 
 /// Functions of the database that read versions: `as_of` is asked for all of a bucket, `ls` goes from one stretch of
-/// keys to the next, and `repair_stats` counts a bucket at the end of a complete run.
-const FUNCTIONS: [&str; 3] = ["as_of", "ls", "repair_stats"];
+/// keys to the next, and `wrong_stats` counts a bucket at the end of a complete run.
+const FUNCTIONS: [&str; 3] = ["as_of", "ls", "wrong_stats"];
 
 fn keys(statement: &str) -> Keys {
     let has = |marks: &[&str]| marks.iter().any(|mark| statement.contains(mark));
@@ -52,15 +52,29 @@ fn names_bucket(statement: &str) -> bool {
     marks.iter().any(|mark| statement.contains(mark))
 }
 
+/// The files of the catalog, by their names below its folder.
+fn files() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog");
+    let (mut folders, mut files) = (vec![root.clone()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+            files.push((name, fs::read_to_string(&path).unwrap()));
+        }
+    }
+    files
+}
+
 /// The statements about `catalog.slots` in the files of the catalog, each with its file.
 fn statements() -> Vec<(String, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog");
     let mut statements = Vec::new();
-    for file in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-        let text = fs::read_to_string(&file).unwrap();
+    for (name, text) in files() {
         let is_code = |line: &&str| !line.trim_start().starts_with("//");
         let code: String = text.lines().filter(is_code).flat_map(|line| [line, "\n"]).collect();
-        let name = file.file_name().unwrap().to_string_lossy().into_owned();
         // No statement has a quotation mark in it, nor has any text beside them.
         let found: Vec<&str> =
             code.split('"').skip(1).step_by(2).filter(|text| text.contains("catalog.slots")).collect();
