@@ -16,6 +16,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::doorway::Doorway;
 use crate::health::{Health, Problem, Snapshot, line};
 use crate::metrics;
 use crate::pulse::{Pulses, Sign};
@@ -59,7 +60,8 @@ pub async fn serve(
         .route("/metrics", get(render))
         .with_state(Admin { health, pulses, metrics })
         .merge(page);
-    let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let server =
+        axum::serve(Doorway::new(listener), router).with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::select! {
         served = server.into_future() => served.context("serve the admin endpoint"),
         () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),

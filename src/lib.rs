@@ -10,6 +10,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod daemon;
+mod doorway;
 pub mod enrich;
 pub mod fault;
 #[cfg(any(test, fuzzing))]

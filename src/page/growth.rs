@@ -44,6 +44,11 @@ pub(super) async fn section(catalog: &Catalog, bucket: &str) -> Result<Markup, s
             @if !label.is_empty() {
                 div.panel {
                     p.dim { (label) }
+                    p {
+                        @for (place, class) in classes.keys().enumerate() {
+                            (swatch(place)) " " @if class.is_empty() { "not known yet" } @else { (show::text(class)) } " "
+                        }
+                    }
                     (spark::layers(&moments, &layers, &label))
                 }
             }
@@ -59,8 +64,7 @@ pub(super) async fn section(catalog: &Catalog, bucket: &str) -> Result<Markup, s
                                 tr {
                                     th scope="row" {
                                         @if let Some(place) = classes.keys().position(|known| *known == class) {
-                                            svg.swatch viewBox="0 0 10 10" aria-hidden="true" { rect class={ "layer" (place % 6) } width="10" height="10" {} }
-                                            " "
+                                            (swatch(place)) " "
                                         }
                                         @if class.is_empty() { "not known yet" } @else { (show::text(class)) }
                                     }
@@ -77,4 +81,11 @@ pub(super) async fn section(catalog: &Catalog, bucket: &str) -> Result<Markup, s
             }
         }
     })
+}
+
+/// The colour of a layer, beside its name.
+fn swatch(place: usize) -> Markup {
+    html! {
+        svg.swatch viewBox="0 0 10 10" aria-hidden="true" { rect class={ "layer" (place % 6) } width="10" height="10" {} }
+    }
 }
