@@ -49,7 +49,7 @@ const fn least_pause(margin: Duration) -> Duration {
     margin.saturating_add(WINDOWS)
 }
 
-/// The least time between the starts of two scheduled listings: [`least_pause`], also where a connection is early.
+/// The least time between the starts of two scheduled listings: `least_pause`, also where a connection is early.
 pub const fn least_period(margin: Duration) -> Duration {
     let least = least_pause(margin);
     Duration::from_secs(
