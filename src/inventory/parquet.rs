@@ -1,6 +1,7 @@
 //! Rows of a report in Parquet. A page of each column is in memory at a time.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use parquet::errors::ParquetError;
@@ -16,7 +17,21 @@ use crate::catalog::ReportedRow;
 use crate::model::Timestamp;
 
 /// Reads all rows of a file, one after the other, and gives each to `give`, until that does not want more.
+///
+/// The library panics at some files that are broken. That must not end a daemon, which would read the same file when it
+/// starts again.
 pub(super) fn read(
+    file: File,
+    place: &str,
+    manifest: &Manifest,
+    give: impl FnMut(ReportedRow) -> bool,
+) -> Result<(), Broken> {
+    // What is half done is thrown away.
+    let read = AssertUnwindSafe(|| read_rows(file, place, manifest, give));
+    catch_unwind(read).unwrap_or_else(|_| Err(Broken::at(place, "it is no file of Parquet that can be read")))
+}
+
+fn read_rows(
     file: File,
     place: &str,
     manifest: &Manifest,
