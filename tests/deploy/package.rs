@@ -103,6 +103,24 @@ fn it_installs_upgrades_and_removes_cleanly() {
 }
 
 #[test]
+fn the_crate_can_be_published() {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("crate");
+    let mut package = Command::new("cargo");
+    package
+        .args(["package", "--no-verify", "--allow-dirty", "--offline", "--locked", "--target-dir"])
+        .arg(target);
+    let done = package.current_dir(root()).output().expect("cargo");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success() && !said.contains("warning"), "{said}");
+    let list = run(Command::new("cargo").args(["package", "--list", "--allow-dirty"]).current_dir(root()));
+    for name in
+        ["build.rs", "migrations/20261123000000_catalog.sql", "config/default.toml", "README.md", "LICENSE"]
+    {
+        assert!(list.lines().any(|line| line == name), "{name} is not in the crate");
+    }
+}
+
+#[test]
 fn its_configuration_is_one() {
     let file = root().join("deploy/debian/stocktake.toml");
     let text = fs::read_to_string(&file).expect("a file").replace("\n#[[", "\n[[");
