@@ -146,6 +146,7 @@ fn pace(rate: u32) -> Interval {
 }
 
 /// Looks at one version.
+#[tracing::instrument(name = "lookup", skip_all, fields(attempts = lookup.attempts))]
 async fn look(
     bucket: &impl Details,
     enrich: Enrich,

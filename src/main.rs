@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use stocktake::cli::{self, Exit};
-use stocktake::{chain::chain, clock, commands, config};
+use stocktake::{chain::chain, clock, commands, config, telemetry};
 
 /// Pages and rows are many small texts that come and go in bulk.
 #[global_allocator]
@@ -16,7 +16,9 @@ async fn main() -> ExitCode {
         Err(exit) => return exit.into(),
     };
     // The largest of the commands decides how much room their future takes: too much for a stack.
-    match Box::pin(commands::run(cli, clock::now)).await {
+    let ended = Box::pin(commands::run(cli, clock::now)).await;
+    telemetry::end();
+    match ended {
         Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("stocktake: {}", chain(error.as_ref()));

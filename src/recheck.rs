@@ -177,6 +177,7 @@ pub enum Trouble {
 ///
 /// # Errors
 /// When S3 or Postgres is away or refuses; the key stays queued.
+#[tracing::instrument(name = "recheck", skip_all, fields(bucket = connection.bucket, reason = recheck.reason))]
 pub async fn recheck_one(
     bucket: &impl Bucket,
     catalog: &Catalog,

@@ -1,45 +1,111 @@
-//! The log: to standard error, for people or as JSON, with RFC 3339 timestamps in UTC.
+//! The log: to standard error, for people or as JSON, with RFC 3339 timestamps in UTC. And traces, where a collector
+//! is named that takes them.
 
 use std::io::{self, IsTerminal};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use anyhow::Context;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 
-use crate::config::{Log, LogFormat};
+use crate::config::{Log, LogFormat, Trace};
 use crate::screen::Screen;
 
 /// Directives before those of the configuration.
 const QUIET: &str = "aws_config=warn,aws_config::sts=error";
 
-/// Starts the log of this process; to be called once, before anything is worth logging.
-pub fn start(log: &Log) -> anyhow::Result<()> {
+/// How long a collector may take for some spans, and for the last ones when the process ends: it has other things
+/// to do then.
+const EXPORT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where spans go, once [`start`] was told of a collector.
+static SPANS: OnceLock<SdkTracerProvider> = OnceLock::new();
+
+/// Starts the log of this process, and its traces; to be called once, before anything is worth logging, within
+/// a runtime.
+///
+/// # Errors
+/// When a filter makes no sense, or the address of the collector.
+pub fn start(log: &Log, trace: &Trace) -> anyhow::Result<()> {
     // https://no-color.org: any value but an empty one.
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colours = io::stderr().is_terminal() && !plain;
-    tracing::subscriber::set_global_default(subscriber(log, colours, || Screen)?).context("start the log")
+    let spans = trace.endpoint.as_deref().map(spans).transpose()?;
+    let tracer = spans.map(|spans| SPANS.get_or_init(|| spans).tracer("stocktake"));
+    let traces = tracer.map(|tracer| {
+        let layer = tracing_opentelemetry::layer().with_tracer(tracer);
+        // How long each took is told; where it stands in the code, and on which thread, is of no use to an operator.
+        layer
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_filter(filter_fn(is_traced))
+    });
+    let subscriber = subscriber(log, colours, || Screen)?.with(traces);
+    tracing::subscriber::set_global_default(subscriber).context("start the log")
 }
 
-fn subscriber<W>(log: &Log, colours: bool, writer: W) -> anyhow::Result<Box<dyn Subscriber + Send + Sync>>
+/// Sends the last spans. To be called when the process ends.
+pub fn end() {
+    if let Some(spans) = SPANS.get()
+        && let Err(error) = spans.shutdown_with_timeout(EXPORT_PATIENCE)
+    {
+        tracing::debug!(%error, "send the last spans");
+    }
+}
+
+/// Our own spans, with what is wrong in them, and those of the requests to S3. Requests to a queue are nearly all
+/// waiting.
+fn is_traced(metadata: &Metadata<'_>) -> bool {
+    let is_ours = metadata.target().starts_with(env!("CARGO_PKG_NAME"));
+    let is_request = metadata.target().starts_with("aws_sdk_s3::");
+    if metadata.is_span() { is_ours || is_request } else { is_ours && *metadata.level() <= Level::WARN }
+}
+
+/// Takes spans, and sends them to a collector in batches
+/// (<https://opentelemetry.io/docs/specs/otlp/#otlpgrpc>). The standard's own variables say the rest: which
+/// share of traces (`OTEL_TRACES_SAMPLER`), and what else is told of us (`OTEL_RESOURCE_ATTRIBUTES`).
+fn spans(endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
+    let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_PATIENCE);
+    let exporter = exporter.build().with_context(|| format!("prepare to send traces to {endpoint}"))?;
+    let resource = Resource::builder()
+        .with_service_name(env!("CARGO_PKG_NAME"))
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build();
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+}
+
+fn subscriber<W>(
+    log: &Log,
+    colours: bool,
+    writer: W,
+) -> anyhow::Result<impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     // The SDK tells each time that it found keys, and of roles what we tell, too, in the form of its code.
     let filter = format!("{QUIET},{}", log.filter);
     let filter = EnvFilter::builder().parse(filter).context("read log.filter")?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    let no_secrets = filter_fn(|metadata| !tells_secrets(metadata));
-    Ok(match log.format {
-        LogFormat::Text => Box::new(builder.with_ansi(colours).finish().with(no_secrets)),
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
+    let layer = match log.format {
+        LogFormat::Text => layer.with_ansi(colours).boxed(),
         // Fields stand beside the message, not in an object of their own, which is where
         // collectors look for them.
-        LogFormat::Json => {
-            Box::new(builder.json().flatten_event(true).with_span_list(false).finish().with(no_secrets))
-        }
-    })
+        LogFormat::Json => layer.json().flatten_event(true).with_span_list(false).boxed(),
+    };
+    // A line tells by itself what it is about: spans are for traces.
+    let is_told = filter_fn(|metadata| metadata.is_event() && !tells_secrets(metadata));
+    let layer = layer.with_filter(filter).with_filter(is_told);
+    Ok(tracing_subscriber::registry().with(layer))
 }
 
 /// What is not logged whatever `log.filter` says: at its finest the SDK tells all of each answer, and answers may repeat a

@@ -100,7 +100,7 @@ pub(super) fn print_to_people(format: Format, words: &str) -> anyhow::Result<()>
 async fn meet(file: Option<&Path>, place: &Place) -> anyhow::Result<Meeting> {
     let env = config::environment();
     let mut config = config::load(file, env.clone())?;
-    telemetry::start(&config.log)?;
+    telemetry::start(&config.log, &config.trace)?;
     let is_meant = |bucket: &&Bucket| {
         bucket.name == place.bucket && place.prefix.as_ref().is_none_or(|prefix| bucket.prefix == *prefix)
     };

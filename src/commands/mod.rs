@@ -59,7 +59,7 @@ pub async fn run(cli: Cli, clock: Clock) -> anyhow::Result<Exit> {
 /// Reads the configuration and starts the log with it.
 fn load(file: Option<&Path>) -> anyhow::Result<Config> {
     let config = config::load(file, config::environment())?;
-    telemetry::start(&config.log)?;
+    telemetry::start(&config.log, &config.trace)?;
     Ok(config)
 }
 

@@ -54,8 +54,8 @@ pub(super) fn headers() -> String {
 }
 
 /// All of them, in the order in which mistakes are reported.
-pub(super) const SECTIONS: [&Section; 15] = [
-    &DATABASE, &AWS, &ADMIN, &LOG, &INGEST, &JOURNAL, &LEDGER, &MERGE, &RECHECK, &RECONCILE, &ENRICH,
+pub(super) const SECTIONS: [&Section; 16] = [
+    &DATABASE, &AWS, &ADMIN, &LOG, &TRACE, &INGEST, &JOURNAL, &LEDGER, &MERGE, &RECHECK, &RECONCILE, &ENRICH,
     &DOCTOR, &SHUTDOWN, &QUEUE, &BUCKET,
 ];
 
@@ -75,6 +75,7 @@ pub(super) const AWS: Section = table(
 pub(super) const ADMIN: Section = table("admin", &[preset("listen", "127.0.0.1:9464"), unset("token")]);
 pub(super) const LOG: Section =
     table("log", &[preset("format", "text"), preset("filter", "info,aws_config=warn")]);
+pub(super) const TRACE: Section = table("trace", &[unset("endpoint")]);
 pub(super) const INGEST: Section = table(
     "ingest",
     &[preset("workers", "2"), preset("batch_records", "1000"), preset("bytes_in_hand", "33554432")],

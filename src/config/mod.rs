@@ -33,7 +33,7 @@ pub use mistake::{Errors, Mistake};
 pub use queue::Queue;
 pub use region::{PROJECT_REGIONS, of_project as region_of_project};
 pub use settings::{
-    Doctor, Enrich, Ingest, Journal, Ledger, Log, LogFormat, Merge, Recheck, Reconcile, Shutdown,
+    Doctor, Enrich, Ingest, Journal, Ledger, Log, LogFormat, Merge, Recheck, Reconcile, Shutdown, Trace,
 };
 
 use crate::aws::Access;
@@ -53,6 +53,8 @@ pub struct Config {
     pub admin: Admin,
     /// What is logged, and how.
     pub log: Log,
+    /// Where traces go.
+    pub trace: Trace,
     /// How events get into the catalog.
     pub ingest: Ingest,
     /// How long changes are remembered.
@@ -151,6 +153,7 @@ impl Config {
             database,
             admin: Admin::read(&mut tree.table(&keys::ADMIN)),
             log: Log::read(&mut tree.table(&keys::LOG)),
+            trace: Trace::read(&mut tree.table(&keys::TRACE)),
             ingest: Ingest::read(&mut tree.table(&keys::INGEST)),
             journal: Journal::read(&mut tree.table(&keys::JOURNAL)),
             ledger: Ledger::read(&mut tree.table(&keys::LEDGER)),

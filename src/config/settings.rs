@@ -73,6 +73,32 @@ impl Log {
     }
 }
 
+/// Where traces go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// A collector of OpenTelemetry's, which takes OTLP over gRPC; none without a word.
+    pub endpoint: Option<String>,
+}
+
+impl Trace {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let endpoint = section.optional("endpoint").filter(|endpoint| {
+            let url = url::Url::parse(endpoint).ok().filter(|url| url.scheme() == "http" && url.has_host());
+            // What it says may hold a password.
+            let is_bare = url.is_some_and(|url| url.username().is_empty() && url.password().is_none());
+            if !is_bare {
+                section.mistake(
+                    "endpoint",
+                    "must be where a collector takes OTLP over gRPC, such as \"http://127.0.0.1:4317\": one near by, as it is sent \
+                     to without TLS and password",
+                );
+            }
+            is_bare
+        });
+        Self { endpoint }
+    }
+}
+
 /// How events get into the catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ingest {

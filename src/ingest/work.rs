@@ -64,6 +64,11 @@ fn finished(batch: Option<Result<(), JoinError>>) {
 
 /// Applies a batch of one connection. One that Postgres does not take is halved until the
 /// record that it does not take stands alone, and that one is set aside.
+#[tracing::instrument(
+    name = "batch",
+    skip_all,
+    fields(bucket = batch.first().map(|work| &*work.claimed.connection.bucket), records = batch.len())
+)]
 async fn apply(plant: &Plant, batch: Vec<Work>, settings: Settings) {
     let Ending { stop, give_back } = &plant.ending;
     let started = Instant::now();

@@ -95,6 +95,7 @@ pub struct Summary {
 ///
 /// # Errors
 /// See [`Trouble`]. If the run is over with it, the ledger says the same.
+#[tracing::instrument(skip_all, fields(bucket = connection.bucket, prefix, run_id))]
 pub async fn run<B: Bucket>(
     bucket: &Arc<B>,
     catalog: &Catalog,
@@ -106,6 +107,7 @@ pub async fn run<B: Bucket>(
 ) -> Result<Summary, Trouble> {
     let Settings { concurrency, max_removals, allow_removals, .. } = *settings;
     let run = join_or_start(&**bucket, catalog, connection, prefix, settings, clock).await?;
+    tracing::Span::current().record("run_id", run.run_id);
     if allow_removals {
         let allowed = catalog.allow_removals(&run).await;
         allowed.map_err(postgres(connection, "allow removals"))?;

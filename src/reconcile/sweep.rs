@@ -47,6 +47,7 @@ enum Hold {
 
 impl<'a, B: Bucket> Sweep<'a, B> {
     /// Goes through a range until it is done, or lost to somebody else, which is no trouble.
+    #[tracing::instrument(name = "range", skip_all, fields(lease = range.lease))]
     pub(super) async fn of_range(team: &'a Team<B>, range: Range) -> Result<(), Trouble> {
         let span = range.span.clone();
         Self::new(team, Some(range), span).go().await.map(drop)
@@ -149,6 +150,7 @@ impl<'a, B: Bucket> Sweep<'a, B> {
 
     /// Repairs what differs and notes how far we are, in one transaction; gives a part of the range
     /// away, if somebody wants one.
+    #[tracing::instrument(skip_all, fields(different = self.unsaved.different.len()))]
     async fn save(&mut self, is_done: bool) -> Result<Hold, Trouble> {
         let unsaved = std::mem::take(&mut self.unsaved);
         let Self { team, range, pages, .. } = self;

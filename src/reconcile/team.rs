@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::sweep::Sweep;
 use super::{Rehearsal, Trouble, count};
@@ -97,7 +98,7 @@ impl<B: Bucket> Team<B> {
         for _ in 0..concurrency {
             let team = Arc::clone(&self);
             let name = format!("range of a run over bucket {}", self.connection.bucket);
-            workers.spawn(pulse::keep(name, async move {
+            let work = async move {
                 while let Some(range) = pulse::rest(team.next_range()).await? {
                     let lease = range.lease;
                     let swept = Sweep::of_range(&team, range).await;
@@ -109,7 +110,8 @@ impl<B: Bucket> Team<B> {
                     swept?;
                 }
                 Ok(())
-            }));
+            };
+            workers.spawn(pulse::keep(name, work.in_current_span()));
         }
         let listed = tokio::select! {
             listed = self.join(&mut workers) => listed,

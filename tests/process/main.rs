@@ -25,5 +25,6 @@ mod starts;
 mod status;
 mod supervised;
 mod support;
+mod traces;
 mod trouble;
 mod upgrades;

@@ -6,7 +6,7 @@ use super::*;
 
 const URL: &str = "[database]\nurl = 'postgres://u:s3cret@h/d'\n";
 
-const KNOWN: &str = "[database], [aws], [admin], [log], [ingest], [journal], [ledger], [merge], [recheck], [reconcile], [enrich], [doctor], [shutdown], [[queue]], [[bucket]]";
+const KNOWN: &str = "[database], [aws], [admin], [log], [trace], [ingest], [journal], [ledger], [merge], [recheck], [reconcile], [enrich], [doctor], [shutdown], [[queue]], [[bucket]]";
 
 /// What is wrong with this, below a valid `[database]`.
 fn check(toml: &str, variables: &[(&str, &str)], expected: &[&str]) {
@@ -93,6 +93,15 @@ fn the_shape_is_checked() {
             "log.filter: must be directives such as \"info,stocktake=debug\": error parsing level filter: expected one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5",
         ],
     );
+    for endpoint in ["https://collector:4317", "collector:4317", "http://me:s3cret@collector:4317"] {
+        check(
+            &format!("[trace]\nendpoint = '{endpoint}'"),
+            &[],
+            &[
+                "trace.endpoint: must be where a collector takes OTLP over gRPC, such as \"http://127.0.0.1:4317\": one near by, as it is sent to without TLS and password",
+            ],
+        );
+    }
     check("[Aws]", &[], &[&format!("Aws: unknown section; known: {KNOWN}")]);
     check("[[bucket]]\nname = 'abc'\nprefix.a = 1", &[], &["bucket[0].prefix: must be text, in quotes"]);
     check("[aws]\nregion = 5", &[], &["aws.region: must be text, in quotes"]);
