@@ -12,7 +12,8 @@ fn main() {
         (_, Ok("release")) => head().unwrap_or("of no known commit".to_owned()),
         _ => "in development".to_owned(),
     };
-    println!("cargo::rustc-env=STOCKTAKE_VERSION={version} ({commit})");
+    // cargo gives it to tests, too, whose daemons refuse variables that begin with STOCKTAKE_ and say nothing to them.
+    println!("cargo::rustc-env=BUILT_VERSION={version} ({commit})");
 }
 
 /// The commit of the work tree that this is in, if it is in one.

@@ -10,7 +10,7 @@ use crate::config::Source;
 use crate::setup::documents;
 
 /// What was built: `0.1.0 (2572388c8bc6)`.
-pub const VERSION: &str = env!("STOCKTAKE_VERSION");
+pub const VERSION: &str = env!("BUILT_VERSION");
 
 /// How the process ended, in the numbers of BSD's `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
