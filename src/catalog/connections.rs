@@ -131,6 +131,17 @@ impl Catalog {
         .await
     }
 
+    /// The prefixes of the parts of a bucket that were ever connected and not forgotten.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn connected_prefixes(&self, bucket: &str) -> Result<Vec<String>, sqlx::Error> {
+        sqlx::query_scalar("select prefix from catalog.connections where bucket = $1 order by prefix")
+            .bind(bucket)
+            .fetch_all(&self.pool)
+            .await
+    }
+
     /// Notes the time of the latest event and when the queues were last seen empty. Never moves
     /// back, so several daemons may tell what each of them knows.
     ///

@@ -26,6 +26,9 @@ pub(super) async fn disconnect(
     let is_strange = meeting.is_new && plan.is_done();
     let catalog = if options.drop_rows || is_strange { known(meeting).await? } else { None };
     let is_unknown = is_strange && catalog.is_none();
+    if is_unknown {
+        refuse_another_part(meeting).await?;
+    }
     if is_unknown && !found.is_there {
         bail!("{}, nor does S3 have such a bucket: see its name{}", unknown(meeting), configured(meeting));
     }
@@ -90,6 +93,24 @@ async fn known(meeting: &Meeting) -> anyhow::Result<Option<Catalog>> {
     let is_known = catalog.has_schema().await.context("look for the schema of the catalog")?
         && catalog.is_connected(&connection).await.context("look for the bucket in the catalog")?;
     Ok(is_known.then_some(catalog))
+}
+
+/// Refuses to call a bucket unknown of which the catalog has another part, where the configuration has none that
+/// could be named instead.
+async fn refuse_another_part(meeting: &Meeting) -> anyhow::Result<()> {
+    let name = &meeting.bucket.name;
+    if meeting.config.buckets.iter().any(|section| section.name == *name && *section != meeting.bucket) {
+        return Ok(());
+    }
+    let catalog = super::reached(&meeting.config).await?;
+    if !catalog.has_schema().await.context("look for the schema of the catalog")? {
+        return Ok(());
+    }
+    let prefixes = catalog.connected_prefixes(name).await.context("look for the bucket in the catalog")?;
+    if !prefixes.is_empty() {
+        bail!("{}, which has what is below {prefixes:?}: choose that with --prefix", unknown(meeting));
+    }
+    Ok(())
 }
 
 fn unknown(meeting: &Meeting) -> String {

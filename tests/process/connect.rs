@@ -264,6 +264,15 @@ async fn a_bucket_that_nobody_ever_connected_is_not_disconnected() {
     }
     daemon.unwrap().stop().await;
 
+    // Once the section is out, the catalog tells which part that was.
+    let without = stage.config_of(&[]);
+    for place in [&[][..], &["--prefix", "b/"]] {
+        let words = [&["disconnect", "--bucket", &bucket, "--drop-rows", "--apply"], place].concat();
+        let told = stage.run(&without, &words).await;
+        let part = "known to the catalog, which has what is below [\"a/\"]: choose that with --prefix";
+        assert!(told.code == Some(1) && told.stderr.contains(part), "{told:?}");
+    }
+
     // Whoever names only the bucket is told which part of it that is.
     let plan = done(&stage, &config, &["connect", "--bucket", &bucket]).await;
     assert!(
