@@ -16,8 +16,8 @@ use crate::watch::REMEDY;
 /// A statement that was given up: `statement_timeout`.
 const CANCELED: &str = "57014";
 
-/// What was asked for is not there: a bucket that is not connected, a cursor that is none.
-const NOT_THERE: [&str; 4] = ["42704", "22023", "22P02", "22003"];
+/// What was asked for is not there: a bucket that is not connected, a cursor that is none, a key with a NUL.
+const NOT_THERE: [&str; 5] = ["42704", "22023", "22P02", "22003", "22021"];
 
 /// Why a page cannot be shown.
 #[derive(Debug)]

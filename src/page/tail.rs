@@ -48,8 +48,8 @@ async fn changes(page: &Page, Wanted { bucket, before }: &Wanted) -> Shown {
     };
     let crumbs = [
         ("Overview".to_owned(), "/".to_owned()),
-        (bucket.clone(), super::bucket::address(bucket, "")),
-        ("Changes".to_owned(), address(bucket, before.as_deref())),
+        // The journal is of all connections of the bucket, so the page of none of them is above.
+        (format!("Changes of {bucket}"), address(bucket, before.as_deref())),
     ];
     let frame = Frame { title: "Changes", tone: Tone::Note, crumbs: &crumbs, refresh: before.is_none() };
     Ok(page.dress(&frame, &content).into_response())

@@ -71,7 +71,13 @@ async fn every_key_is_shown_and_leads_to_its_page(pool: PgPool) {
             assert!(!page.contains(markup), "{markup:?} in {page}");
         }
     }
+    // No key in Postgres has a NUL.
+    for address in ["/browse?bucket=genomics&prefix=%00", "/key?bucket=genomics&key=a%00b"] {
+        let answer = site.get(address, &[]).await;
+        assert_eq!(answer.status, 404, "{address}: {}", answer.body);
+    }
     let changes = site.page("/changes?bucket=genomics").await;
+    assert!(links(&changes, "/bucket?").is_empty(), "the journal is of no part of the bucket: {changes}");
     let bucket = site.page("/bucket?name=genomics").await;
     for page in [changes, bucket] {
         assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{page}");
