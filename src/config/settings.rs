@@ -84,8 +84,12 @@ impl Trace {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let endpoint = section.optional("endpoint").filter(|endpoint| {
             let url = url::Url::parse(endpoint).ok().filter(|url| url.scheme() == "http" && url.has_host());
-            // What it says may hold a password.
-            let is_bare = url.is_some_and(|url| url.username().is_empty() && url.password().is_none());
+            // What else it says may be a password, or a path that is of OTLP over HTTP.
+            let is_bare = endpoint.trim() == endpoint
+                && url.is_some_and(|url| {
+                    let is_all = &url[url::Position::BeforePath..] == "/";
+                    is_all && url.username().is_empty() && url.password().is_none()
+                });
             if !is_bare {
                 section.mistake(
                     "endpoint",

@@ -93,7 +93,13 @@ fn the_shape_is_checked() {
             "log.filter: must be directives such as \"info,stocktake=debug\": error parsing level filter: expected one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5",
         ],
     );
-    for endpoint in ["https://collector:4317", "collector:4317", "http://me:s3cret@collector:4317"] {
+    for endpoint in [
+        "https://collector:4317",
+        "collector:4317",
+        " http://collector:4317",
+        "http://collector:4318/v1/traces",
+        "http://me:s3cret@collector:4317",
+    ] {
         check(
             &format!("[trace]\nendpoint = '{endpoint}'"),
             &[],
