@@ -57,6 +57,12 @@ pub(super) fn verdict(overview: &Overview, stuck: &[String]) -> Verdict {
             if others > 0 { format!("{} not affected.", are(others, "other bucket")) } else { String::new() };
         return say(Tone::Bad, sentence, more);
     }
+    // As the probe has it, which is not ready then. What else may be wrong with a queue is told in brackets.
+    let is_deaf = |subject: &&str| subject.starts_with("queue ") && !subject.ends_with(')');
+    if let Some(queue) = overview.problems.iter().map(|problem| &*problem.status.subject).find(is_deaf) {
+        let sentence = "The catalog does not hear of what changes.".to_owned();
+        return say(Tone::Bad, sentence, format!("Messages cannot be received from the {queue}."));
+    }
     if !wrong.is_empty() {
         let more = format!("Somebody should look: {}.", wrong.join("; "));
         return say(Tone::Warn, "The catalog is kept true, but not all is well.".to_owned(), more);
@@ -108,7 +114,8 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::catalog::{BucketStatus, DaemonStatus, RunStatus};
+    use crate::catalog::{BucketStatus, DaemonStatus, ProblemStatus, RunStatus};
+    use crate::overview::Problem;
 
     const NOW: OffsetDateTime = datetime!(2026-11-01 12:00 UTC);
 
@@ -169,6 +176,13 @@ mod tests {
         ailing.quarantined = 0;
         ailing.buckets[0].status.run = RunStatus { error: Some("no".to_owned()), ..RunStatus::default() };
         check(&ailing, Tone::Warn, sentence, "Somebody should look: the last run of a did not end well.");
+
+        let subject = "queue https://sqs/q".to_owned();
+        let (message, remedy) = ("it does not exist".to_owned(), "look".to_owned());
+        let status = ProblemStatus { subject, message, remedy, since: NOW };
+        ailing.problems.push(Problem { status, cause: None, is_current: true });
+        let more = "Messages cannot be received from the queue https://sqs/q.";
+        check(&ailing, Tone::Bad, "The catalog does not hear of what changes.", more);
 
         ailing.buckets.push(bucket("c", State::InTrouble));
         check(&ailing, Tone::Bad, "c is not kept true.", "2 other buckets are not affected.");
