@@ -42,7 +42,7 @@ test-upgrade: ## an upgrade under load from FROM=REVISION, as it was
 	@git archive --prefix=target/upgrade/source/ $(FROM) | tar -x
 	cargo build --locked --manifest-path target/upgrade/source/Cargo.toml --target-dir target/upgrade
 	@$(TESTBED)/run -- env PREVIOUS=$(CURDIR)/target/upgrade/debug/stocktake \
-		cargo test --locked --test process upgrade -- --include-ignored
+		cargo test --locked --test process upgrade
 
 exhaustive: ## every small history, three writes beside a listing and events doubled: hours
 	WRITES=$(or $(WRITES),3) DOUBLED=$(or $(DOUBLED),1) cargo test --locked --test simulation exhaustive -- --nocapture --test-threads 1
