@@ -54,8 +54,8 @@ pub use history::{Amount, Stretch, Traffic};
 pub use inspect::{Server, Uninspected};
 pub use journal::{Event, Origin};
 pub use page::{
-    Change, Entry, Inside, JournalStretch, KeyDoubt, KeyDrift, KeyVersion, QuarantinedMessage, RangeUnderWay,
-    RunLine, RunUnderWay, StatsLine,
+    Change, Entry, Inside, KeyDoubt, KeyDrift, KeyVersion, QuarantinedMessage, RangeUnderWay, RunLine,
+    RunUnderWay, StatsLine,
 };
 pub use precedence::GIVE_WAY_MAX;
 pub use quarantine::{Aside, Quarantined};

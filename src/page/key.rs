@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use super::failure::{Failure, Shown};
 use super::layout::{Frame, Tone};
 use super::{Page, browse, drift, evidence, link, show, tail};
-use crate::catalog::{JournalStretch, KeyDoubt, KeyVersion};
+use crate::catalog::{KeyDoubt, KeyVersion};
 use crate::words::grouped;
 
 /// Versions that are shown.
@@ -20,8 +20,6 @@ const VERSIONS: i64 = 200;
 const DRIFT: i64 = 50;
 /// Changes that are shown.
 const CHANGES: i64 = 200;
-/// Lines of the bucket's journal that are looked through for those of one key: there is no index by key.
-const LOOKED_THROUGH: i64 = 100_000;
 
 /// Which one, and before which place of the journal its history is looked for.
 #[derive(Debug, Deserialize)]
@@ -43,16 +41,14 @@ pub(super) async fn show(State(page): State<Arc<Page>>, Query(wanted): Query<Wan
 }
 
 async fn key(page: &Page, Wanted { bucket, key, before }: &Wanted) -> Shown {
-    // Looking through the journal is the dear part.
+    // What happened to a key may be much.
     let _one = page.limits.dear().await.ok_or(Failure::Busy)?;
     let catalog = &page.catalog;
     catalog.must_be_connected(bucket, key).await?;
     let versions = catalog.versions_of(bucket, key, VERSIONS).await?;
     let doubt = catalog.doubt_about(bucket, key).await?;
     let found = catalog.differences_of_key(bucket, key, DRIFT).await?;
-    let stretch = catalog.stretch_before(bucket, before.as_deref(), LOOKED_THROUGH).await?;
-    let from = stretch.as_ref().map(|stretch| &*stretch.cursor);
-    let changes = catalog.changes_of_key(bucket, key, before.as_deref(), from, CHANGES).await?;
+    let changes = catalog.changes_of_key(bucket, key, before.as_deref(), CHANGES).await?;
     let as_of = (page.clock)();
     let content = html! {
         h1 { (show::code(key)) }
@@ -73,7 +69,12 @@ async fn key(page: &Page, Wanted { bucket, key, before }: &Wanted) -> Shown {
         section aria-labelledby="history" {
             h2 #history { "History" }
             (tail::table(bucket, &changes, as_of, "history"))
-            (further(bucket, key, before.as_deref(), stretch.as_ref(), as_of))
+            p.more {
+                @match changes.last().filter(|_| changes.len() as i64 == CHANGES) {
+                    Some(last) => a href=(address(bucket, key, Some(&last.cursor))) { "Earlier changes" },
+                    None => span.dim { "That is all that the journal has" @if before.is_some() { " before that" } "." },
+                }
+            }
         }
     };
     let folder = key.rfind('/').map_or("", |place| &key[..=place]);
@@ -138,27 +139,6 @@ fn one(version: &KeyVersion, as_of: OffsetDateTime) -> Markup {
                 @if let Some(date) = version.last_modified { div { dt { "Last modified" } dd { (show::at(date)) } } }
             }
             ul.evidence { @for sentence in evidence::of(version) { li { (sentence) } } li.dim { (evidence::written(version, as_of)) } }
-        }
-    }
-}
-
-/// How far back that was, and the way further back.
-fn further(
-    bucket: &str,
-    key: &str,
-    before: Option<&str>,
-    stretch: Option<&JournalStretch>,
-    as_of: OffsetDateTime,
-) -> Markup {
-    html! {
-        p.more {
-            @match stretch {
-                None => span.dim { "That is all that the journal has" @if before.is_some() { " before that" } "." },
-                Some(stretch) => {
-                    span.dim { "Of the last " (grouped(LOOKED_THROUGH)) " changes of the bucket, back to " (show::since(Some(stretch.recorded_at), as_of)) ". " }
-                    a href=(address(bucket, key, Some(&stretch.cursor))) { "Look further back" }
-                }
-            }
         }
     }
 }

@@ -8,7 +8,7 @@ mod runs;
 mod stats;
 
 pub use folders::{Entry, Inside};
-pub use history::{Change, Stretch as JournalStretch};
+pub use history::Change;
 pub use keys::{KeyDoubt, KeyDrift, KeyVersion};
 pub use quarantine::QuarantinedMessage;
 pub use runs::{RangeUnderWay, RunLine, RunUnderWay};

@@ -191,3 +191,22 @@ async fn a_bucket_shows_its_runs_as_they_are(pool: PgPool) {
     assert!(page.contains("Drift of the last 2 runs, the latest on the right; the most was 1"), "{page}");
     assert!(page.contains("STANDARD") && page.contains("complete") && page.contains("running"), "{page}");
 }
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_long_history_of_a_key_is_shown_in_pages(pool: PgPool) {
+    let (catalog, connection) = connected(pool.clone()).await;
+    let claims: Vec<Claim> =
+        (0..230).map(|number| put(&format!("v{number:03}"), "e", &format!("{number:04X}"), number)).collect();
+    let events: Vec<(&str, &Claim)> = claims.iter().map(|claim| ("key", claim)).collect();
+    catalog.apply(&connection, &events, NOW).await.unwrap();
+    let foreign = put("v0", "e", "01", 1);
+    catalog.apply(&connection, &[("another key", &foreign)], NOW).await.unwrap();
+    let site = Site::of(&pool).await;
+    let first = site.page("/key?bucket=genomics&key=key").await;
+    let earlier: Vec<String> =
+        links(&first, "/key?").into_iter().filter(|link| link.contains("before=")).collect();
+    assert_eq!((earlier.len(), first.matches("+ created").count()), (1, 200), "{first}");
+    let second = site.page(&earlier[0]).await;
+    assert_eq!(second.matches("+ created").count(), 30, "{second}");
+    assert!(second.contains("That is all that the journal has before that."), "{second}");
+}
