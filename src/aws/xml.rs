@@ -76,11 +76,17 @@ impl<'a> Xml<'a> {
     /// The text of the element we are in, and leaves that.
     pub(crate) fn text(&mut self) -> Result<Cow<'a, str>, Malformed> {
         let mut text = Cow::Borrowed("");
+        let place = self.place;
+        if let Some(plain) = self.plain() {
+            match memchr(b'&', plain.as_bytes()) {
+                None => text = Cow::Borrowed(plain),
+                Some(_) => resolve(plain, place, text.to_mut())?,
+            }
+            return Ok(text);
+        }
         loop {
             let place = self.place;
             match self.piece()? {
-                // Borrowed where the text is in one piece, as it nearly always is.
-                Piece::Text(piece) if memchr(b'&', piece.as_bytes()).is_none() => text += piece,
                 Piece::Text(piece) => resolve(piece, place, text.to_mut())?,
                 Piece::Verbatim(piece) => text += piece,
                 Piece::End => return Ok(text),
@@ -94,9 +100,26 @@ impl<'a> Xml<'a> {
     pub(crate) fn skip(&mut self) -> Result<(), Malformed> {
         let outer = self.open.len().saturating_sub(1);
         while self.open.len() > outer {
-            self.piece()?;
+            if self.plain().is_none() {
+                self.piece()?;
+            }
         }
         Ok(())
+    }
+
+    /// Leaves the element we are in, and gives its text as it stands, if there is nothing but text in it. So it is with
+    /// nearly all of them, and then one look for a bracket is enough.
+    fn plain(&mut self) -> Option<&'a str> {
+        let name = self.open.last().filter(|_| !self.is_empty)?;
+        let rest = &self.document[self.place..];
+        let length = memchr(b'<', rest.as_bytes())?;
+        let tag = rest.as_bytes()[length..].strip_prefix(b"</")?.strip_prefix(name.as_bytes())?;
+        if tag.first() != Some(&b'>') {
+            return None;
+        }
+        self.place += length + name.len() + "</>".len();
+        self.open.pop();
+        Some(&rest[..length])
     }
 
     fn piece(&mut self) -> Result<Piece<'a>, Malformed> {
@@ -125,10 +148,18 @@ impl<'a> Xml<'a> {
     }
 
     fn start(&mut self, rest: &'a str) -> Result<Piece<'a>, Malformed> {
-        let length = end_of_tag(rest.as_bytes()).ok_or_else(|| self.ends_early())?;
-        let is_empty = rest.as_bytes()[length - 1] == b'/';
-        let tag = &rest[1..length - usize::from(is_empty)];
-        let name = tag.bytes().position(|byte| byte.is_ascii_whitespace()).map_or(tag, |end| &tag[..end]);
+        let ends_name = |byte: u8| matches!(byte, b'>' | b'/' | b'"' | b'\'') || byte.is_ascii_whitespace();
+        let (length, name, is_empty) = match rest.bytes().position(ends_name) {
+            // In most tags, a name is all there is.
+            Some(length) if rest.as_bytes()[length] == b'>' => (length, &rest[1..length], false),
+            _ => {
+                let length = end_of_tag(rest.as_bytes()).ok_or_else(|| self.ends_early())?;
+                let is_empty = rest.as_bytes()[length - 1] == b'/';
+                let tag = &rest[1..length - usize::from(is_empty)];
+                let end = tag.bytes().position(|byte| byte.is_ascii_whitespace());
+                (length, end.map_or(tag, |end| &tag[..end]), is_empty)
+            }
+        };
         if name.is_empty() {
             return Err(self.broken("an element without a name"));
         }

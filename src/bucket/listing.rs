@@ -229,8 +229,7 @@ fn date(text: &str) -> Result<Timestamp, Malformed> {
     let date = OffsetDateTime::parse(text, &Rfc3339)
         .map_err(|_| Malformed::new(format!("LastModified is {text:?}, which is no date")))?;
     // The years of RFC 3339 all fit.
-    let micros = i64::try_from(date.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX);
-    Ok(Timestamp::from_micros(micros))
+    Ok(Timestamp::from_micros(date.unix_timestamp() * 1_000_000 + i64::from(date.microsecond())))
 }
 
 /// Decodes a key as forms are: spaces came as `+`, or from other stores as `%20`.
