@@ -5,12 +5,18 @@ use anyhow::Context;
 use super::{Usage, print};
 use crate::cli::{Exit, Format, Policy};
 use crate::config::{Bucket, Config};
-use crate::setup::documents::{Attached, Kind, Told, documents};
+use crate::setup::documents::{Attached, Kind, Told, documents, left_out};
 
 pub(super) fn policy(config: &Config, options: &Policy, format: Format) -> anyhow::Result<Exit> {
     let parts = parts(config, &options.bucket)?;
     let told = Told { principal: options.principal.clone(), account: options.account.clone() };
     let all = documents(config, &parts, &told, options.only).map_err(Usage)?;
+    for why in left_out(config, &parts, &all, options.only) {
+        tracing::warn!("{why}");
+    }
+    if all.is_empty() {
+        return Ok(Exit::Done);
+    }
     print(&match (format, options.only) {
         (Format::Json, _) => {
             let lines = all.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>();

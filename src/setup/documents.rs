@@ -59,10 +59,8 @@ pub fn documents(
     only: Option<Kind>,
 ) -> Result<Vec<Attached>, String> {
     let Some(first) = bucket.first() else { return Ok(Vec::new()) };
-    let queues: Vec<(Arn, &crate::config::Queue)> = (config.queues.iter())
-        .filter_map(|queue| Some((Arn::of_queue(&queue.url, queue.access.region.as_deref())?, queue)))
-        .filter(|(arn, _)| first.access.region.as_ref().is_none_or(|region| arn.region == *region))
-        .collect();
+    let queues: Vec<(Arn, &crate::config::Queue)> =
+        (config.queues.iter()).filter_map(|queue| Some((sent_to(queue, first).ok()?, queue))).collect();
     let region = first.access.region.clone().or_else(|| Some(queues.first()?.0.region.clone()));
     let partition = partition(region.as_deref().unwrap_or_default());
     let bucket_arn = format!("arn:{partition}:s3:::{}", first.name);
@@ -170,6 +168,45 @@ pub fn documents(
     }
     all.retain(|attached: &Attached| is_wanted(attached.kind));
     Ok(all)
+}
+
+/// The ARN of a queue that S3 may send to, or why nothing can be allowed there.
+fn sent_to(queue: &crate::config::Queue, bucket: &Bucket) -> Result<Arn, String> {
+    let url = &queue.url;
+    let Some(arn) = Arn::of_queue(url, queue.access.region.as_deref()) else {
+        return Err(format!(
+            "queue {url} is left out: its URL does not name an account and a region, as those of AWS do; name the region in \
+             its section if the account is there"
+        ));
+    };
+    match &bucket.access.region {
+        Some(region) if arn.region != *region => Err(format!(
+            "queue {url} is left out: it is in {}, and bucket {:?} in {region}, from where S3 does not send there",
+            arn.region, bucket.name
+        )),
+        _ => Ok(arn),
+    }
+}
+
+/// What is not among the policies of `bucket` although it is configured, or asked for, and why.
+pub fn left_out(config: &Config, bucket: &[&Bucket], made: &[Attached], only: Option<Kind>) -> Vec<String> {
+    let Some(first) = bucket.first() else { return Vec::new() };
+    let concerns_queues = matches!(only, None | Some(Kind::Permissions | Kind::Queue | Kind::Key));
+    let queues = config.queues.iter().filter(|_| concerns_queues);
+    let mut left: Vec<String> = queues.filter_map(|queue| sent_to(queue, first).err()).collect();
+    let why = match only.filter(|_| made.is_empty()) {
+        None | Some(Kind::Permissions) => None,
+        Some(Kind::Trust) => Some("no role is taken on: no section has role_arn"),
+        Some(Kind::Bucket) => Some(
+            "whoever asks for the bucket is of the account that owns it, so its own policy need not let anybody in",
+        ),
+        Some(Kind::Queue) => left.is_empty().then_some("no queue is configured: add a [[queue]]"),
+        Some(Kind::Key) => Some(
+            "no [[queue]] section has kms_key, and what S3 and SQS encrypt with keys of their own takes no policy",
+        ),
+    };
+    left.extend(why.map(|why| format!("there is nothing to print: {why}")));
+    left
 }
 
 /// What is known; what nobody asks for need not be.

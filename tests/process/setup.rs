@@ -150,6 +150,11 @@ async fn policies_are_printed_as_documents() {
     let told = stage.run(&config, &["policy", "--bucket", "genomics", "--only", "queue"]).await;
     let policy: Value = serde_json::from_str(&told.stdout).unwrap();
     assert_eq!(policy["Statement"][0]["Resource"], json!([stage.queue.arn]), "{told:?}");
+    for kind in ["trust", "key"] {
+        let told = stage.run(&config, &["policy", "--bucket", "genomics", "--only", kind]).await;
+        assert!(told.code == Some(0) && told.stdout.is_empty(), "{told:?}");
+        assert!(told.stderr.contains("there is nothing to print"), "{told:?}");
+    }
     let lines = stage.run(&config, &["policy", "--bucket", "genomics", "--format", "json"]).await.json();
     let kinds: Vec<_> = lines.iter().map(|line| line["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["permissions", "queue"]);

@@ -22,17 +22,21 @@ fn made_with(
     let toml = format!(
         "[database]\nurl = 'postgres://h/d'\n[doctor]\nevery = '{every}'\n[[queue]]\nurl = 'https://sqs.eu-central-1.amazonaws.com/123456789012/stocktake'\n{sections}"
     );
-    let file = std::env::temp_dir().join(format!("stocktake-documents-{}.toml", fastrand::u64(..)));
-    std::fs::write(&file, toml).unwrap();
-    let config = crate::config::load(Some(&file), HashMap::new());
-    std::fs::remove_file(file).unwrap();
-    let config = config.unwrap();
+    let config = loaded(&toml);
     let parts: Vec<_> = config.buckets.iter().filter(|bucket| bucket.name == "genomics").collect();
     let documents = documents(&config, &parts, told, only)?;
     Ok(documents
         .into_iter()
         .map(|made| (made.kind, made.of, serde_json::from_str(&made.policy.pretty()).unwrap()))
         .collect())
+}
+
+fn loaded(toml: &str) -> Config {
+    let file = std::env::temp_dir().join(format!("stocktake-documents-{}.toml", fastrand::u64(..)));
+    std::fs::write(&file, toml).unwrap();
+    let config = crate::config::load(Some(&file), HashMap::new());
+    std::fs::remove_file(file).unwrap();
+    config.unwrap()
 }
 
 fn policy(statements: Value) -> Value {
@@ -159,6 +163,37 @@ fn what_is_not_known_is_asked_for() {
     assert!(made(bucket, &told).unwrap_err().contains("twelve digits"));
     let told = Told { principal: Some("daemon".to_owned()), ..Told::default() };
     assert!(made("[[bucket]]\nname = 'genomics'", &told).unwrap_err().contains("must be the ARN"));
+}
+
+#[test]
+fn what_is_left_out_is_told() {
+    let told = |queue: &str, region: &str, only| {
+        let toml = format!(
+            "[database]\nurl = 'postgres://h/d'\n[[queue]]\nurl = '{queue}'\n[[bucket]]\nname = 'genomics'\nregion = '{region}'"
+        );
+        let config = loaded(&toml);
+        let parts: Vec<_> = config.buckets.iter().collect();
+        let told = Told { principal: Some(OURS.to_owned()), account: Some("123456789012".to_owned()) };
+        let made = documents(&config, &parts, &told, only).unwrap();
+        left_out(&config, &parts, &made, only).join("; ")
+    };
+    let theirs = "https://sqs.eu-central-1.amazonaws.com/123456789012/stocktake";
+    assert_eq!(told(theirs, "eu-central-1", None), "");
+    for (queue, region, only, words) in [
+        ("http://localhost:9324/queue/stocktake", "eu-central-1", None, "does not name an account"),
+        (
+            theirs,
+            "eu-west-2",
+            Some(Kind::Queue),
+            "it is in eu-central-1, and bucket \"genomics\" in eu-west-2",
+        ),
+        (theirs, "eu-central-1", Some(Kind::Trust), "nothing to print: no role is taken on"),
+        (theirs, "eu-central-1", Some(Kind::Key), "no [[queue]] section has kms_key"),
+        (theirs, "eu-central-1", Some(Kind::Bucket), "of the account that owns it"),
+    ] {
+        let told = told(queue, region, only);
+        assert!(told.contains(words), "no {words:?} in {told:?}");
+    }
 }
 
 #[test]
