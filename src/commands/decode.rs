@@ -11,7 +11,7 @@ use crate::cli::{Exit, Format};
 use crate::notification::{Body, bodies, decode as read, print as written};
 
 /// Prints what the bodies in `files`, or on standard input, say. It failed if one of them is nothing
-/// that a queue of ours should hold: the daemon would set it aside.
+/// that a queue of ours should hold, or has a record that cannot be read: the daemon would set it aside.
 pub(super) fn decode(files: &[PathBuf], format: Format) -> anyhow::Result<Exit> {
     let mut texts = Vec::new();
     for file in files {
@@ -29,7 +29,11 @@ pub(super) fn decode(files: &[PathBuf], format: Format) -> anyhow::Result<Exit> 
         for body in bodies(&text) {
             count += 1;
             let body = read(&body);
-            is_read &= !matches!(body, Body::Undecodable(_));
+            is_read &= match &body {
+                Body::Records(records) => records.iter().all(Result::is_ok),
+                Body::TestEvent => true,
+                Body::Undecodable(_) => false,
+            };
             print(&match format {
                 Format::Json => written::json(&body),
                 Format::Text => written::text(&body),

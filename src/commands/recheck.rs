@@ -15,6 +15,10 @@ use crate::model::Doubt;
 use crate::recheck::{LEASE, Trouble, recheck_one};
 use crate::wiring::{self, Clients};
 
+/// The longest key, in UTF-8
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
+const KEY_BYTES_MAX: usize = 1_024;
+
 pub(super) async fn recheck(
     config: &Config,
     options: &Recheck,
@@ -26,6 +30,13 @@ pub(super) async fn recheck(
     let mut clients = Clients::default();
     let mut done = Vec::new();
     for key in &options.keys {
+        if key.len() > KEY_BYTES_MAX {
+            let (bytes, begins) = (key.len(), key.chars().take(40).collect::<String>());
+            let message = format!(
+                "the key that begins with {begins:?} has {bytes} bytes, and keys of S3 have up to {KEY_BYTES_MAX}"
+            );
+            return Err(Usage(message).into());
+        }
         let Some(section) = sections.iter().find(|section| key.starts_with(&section.prefix)) else {
             let prefixes: Vec<_> = sections.iter().map(|section| format!("{:?}", section.prefix)).collect();
             return Err(Usage(format!(

@@ -36,6 +36,10 @@ async fn decode_reads_files_and_standard_input_without_any_configuration() {
     assert!(text.code == Some(0) && text.stdout.contains("claim"), "{text:?}");
     let garbage = alone(&["decode"], "not a message").await;
     assert!(garbage.code == Some(1) && garbage.stdout.contains("undecodable: not JSON"), "{garbage:?}");
+    // A record that cannot be read is set aside, though the rest of its message is taken.
+    let part = r#"{"Records":[{"eventSource":"aws:s3","eventName":"ObjectCreated:Put"}]}"#;
+    let part = alone(&["decode"], part).await;
+    assert!(part.code == Some(1) && part.stdout.contains("unreadable"), "{part:?}");
 
     let nothing = alone(&["decode"], " \n").await;
     assert!(nothing.code == Some(1) && nothing.stderr.contains("nothing to decode"), "{nothing:?}");
