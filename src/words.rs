@@ -7,8 +7,8 @@ use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
 /// So many of something: `1 key`, `2 keys`.
-pub(crate) fn counted(count: impl Display + PartialEq<usize>, thing: &str) -> String {
-    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+pub(crate) fn counted(count: impl Copy + Display + TryInto<u64>, thing: &str) -> String {
+    if matches!(count.try_into(), Ok(1)) { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }
 
 /// 1234567 as `1,234,567`.

@@ -3,7 +3,7 @@
 locals {
   arn     = "arn:${data.aws_partition.current.partition}:s3:::${var.bucket}"
   objects = "${local.arn}/${var.prefix}*"
-  events  = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"]
+  events  = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*", "s3:LifecycleTransition"]
 }
 
 data "aws_partition" "current" {}

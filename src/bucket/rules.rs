@@ -19,6 +19,24 @@ pub const NEEDED: [&str; 8] = [
     "s3:LifecycleExpiration:DeleteMarkerCreated",
 ];
 
+/// The event that keeps storage classes up to date: all else is right without it.
+pub const TRANSITION: &str = "s3:LifecycleTransition";
+
+/// What is looked for: all that is [`NEEDED`], and [`TRANSITION`].
+pub const EVENTS: [&str; 9] = {
+    let mut events = [TRANSITION; 9];
+    let mut place = 0;
+    while place < NEEDED.len() {
+        events[place] = NEEDED[place];
+        place += 1;
+    }
+    events
+};
+
+/// What a rule of ours subscribes to: the same, by kind.
+pub const SUBSCRIBED: [&str; 4] =
+    ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*", TRANSITION];
+
 /// The whole of it
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketNotificationConfiguration.html>).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -210,7 +228,7 @@ fn is_named(filter: &Filter, name: &str) -> bool {
 }
 
 /// Whether a pattern such as `s3:ObjectCreated:*` includes an event.
-fn includes(pattern: &str, event: &str) -> bool {
+pub fn includes(pattern: &str, event: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(kind) => event.starts_with(kind),
         None => pattern == event,
@@ -300,6 +318,15 @@ mod tests {
         assert_eq!(gaps[0].1, Reach::Nothing);
         assert_eq!(gaps[1].1, Reach::Partly(vec![&some.rules[1]]));
         assert_eq!(some.gaps(&NEEDED, "", |rule| rule.destination.is_queue("https://x/other")).len(), 8);
+    }
+
+    #[test]
+    fn what_is_subscribed_to_is_what_is_looked_for() {
+        for event in NEEDED.iter().chain([&TRANSITION]) {
+            assert_eq!(SUBSCRIBED.iter().filter(|kind| includes(kind, event)).count(), 1, "{event}");
+        }
+        let is_idle = |kind: &&&str| !NEEDED.iter().chain([&TRANSITION]).any(|event| includes(kind, event));
+        assert_eq!(SUBSCRIBED.iter().find(is_idle), None);
     }
 
     #[test]

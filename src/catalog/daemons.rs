@@ -73,6 +73,16 @@ impl Catalog {
         .map(drop)
     }
 
+    /// Whether a daemon is at work on the catalog.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn is_attended(&self) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar("select exists (select from catalog.daemons where is_running)")
+            .fetch_one(&self.pool)
+            .await
+    }
+
     /// Says that a daemon ends.
     ///
     /// # Errors

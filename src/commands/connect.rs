@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Usage, print};
 use crate::aws::Access;
+use crate::bucket::rules::Destination;
 use crate::cli::{Connect, Exit, Format, Place};
 use crate::clock::Clock;
 use crate::config::{self, Bucket, Config};
@@ -40,12 +41,7 @@ pub(super) async fn connect(
         print(&terraform(&planned.target, &planned.found))?;
         return Ok(Exit::Done);
     }
-    let Bucket { name, prefix, .. } = &planned.meeting.bucket;
-    if options.place.prefix.is_none() && !prefix.is_empty() {
-        let words =
-            format!("of bucket {name:?} the part below {prefix:?} is meant, as its [[bucket]] section says");
-        print_to_people(format, &words)?;
-    }
+    tell_part(&options.place, &planned.meeting, format)?;
     print(&shown(&planned.plan, format))?;
     if !planned.plan.refusals.is_empty() {
         print_to_people(format, "nothing was changed")?;
@@ -60,6 +56,17 @@ pub(super) async fn connect(
     Ok(Exit::Done)
 }
 
+/// Says which part of a bucket is meant, where the configuration decided.
+pub(super) fn tell_part(place: &Place, meeting: &Meeting, format: Format) -> anyhow::Result<()> {
+    let Bucket { name, prefix, .. } = &meeting.bucket;
+    if place.prefix.is_some() || prefix.is_empty() {
+        return Ok(());
+    }
+    let words =
+        format!("of bucket {name:?} the part below {prefix:?} is meant, as its [[bucket]] section says");
+    print_to_people(format, &words)
+}
+
 /// A plan, and what it was made from.
 pub(super) struct Planned {
     pub(super) meeting: Meeting,
@@ -69,6 +76,14 @@ pub(super) struct Planned {
 }
 
 impl Planned {
+    /// The URL of the queue that is configured and will be deleted, if so.
+    pub(super) fn queue_to_go(&self) -> Option<&str> {
+        let goes = |step: &Step| matches!(&step.action, Some(Action::DeleteQueue { name }) if *name == self.target.queue.0);
+        let queue = Destination::Queue(self.target.queue.1.clone());
+        let mut urls = self.meeting.config.queues.iter().map(|queue| queue.url.as_str());
+        self.plan.steps.iter().any(goes).then(|| urls.find(|url| queue.is_queue(url))).flatten()
+    }
+
     pub(super) async fn carry_out(&self, skip_validation: bool) -> anyhow::Result<()> {
         let tell = |what: &str| tracing::info!("done: {what}");
         carry_out(&self.meeting.account, &self.plan, skip_validation, tell).await
@@ -234,7 +249,9 @@ pub(super) fn shown(plan: &Plan, format: Format) -> String {
     match format {
         Format::Json => {
             let lines = steps.map(|step| {
-                json!({ "what": step.what, "change": change(step), "lines": step.lines }).to_string()
+                let why = step.absent.map(str::to_owned);
+                let lines: Vec<String> = why.into_iter().chain(step.lines.iter().cloned()).collect();
+                json!({ "what": step.what, "change": change(step), "lines": lines }).to_string()
             });
             let refusals = plan.refusals.iter().map(|refusal| json!({ "refused": refusal }).to_string());
             lines.chain(refusals).collect::<Vec<_>>().join("\n")

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use super::connect::{Meeting, Planned, planned, print_to_people, shown};
+use super::connect::{Meeting, Planned, planned, print_to_people, shown, tell_part};
 use super::print;
 use crate::catalog::Catalog;
 use crate::cli::{Disconnect, Exit, Format};
@@ -24,22 +24,31 @@ pub(super) async fn disconnect(
     let is_apply = options.resolve.apply;
     // What nothing is to be done about is perhaps not what was meant.
     let is_strange = meeting.is_new && plan.is_done();
-    let catalog = if options.drop_rows || is_strange { known(meeting).await? } else { None };
-    let is_unknown = is_strange && catalog.is_none();
+    let must_know = options.drop_rows || is_strange;
+    let catalog = known(meeting).await;
+    let catalog = if must_know { Some(catalog?) } else { catalog.ok() };
+    let is_unknown = is_strange && matches!(catalog, Some(None));
     if is_unknown {
         refuse_another_part(meeting).await?;
     }
     if is_unknown && !found.is_there {
         bail!("{}, nor does S3 have such a bucket: see its name{}", unknown(meeting), configured(meeting));
     }
+    tell_part(&options.place, meeting, format)?;
     print(&shown(plan, format))?;
+    let queue = planned.queue_to_go();
+    if let Some(Some(catalog)) = &catalog {
+        warn_of_others(catalog, options.drop_rows, queue).await;
+    }
     if is_apply {
         planned.carry_out(options.resolve.skip_validation).await?;
     }
     let rows = match (options.drop_rows, &catalog) {
+        (_, Some(None)) => Rows::Absent,
+        (_, None) => Rows::Unseen,
         (false, _) => Rows::Kept,
-        (true, None) => Rows::Absent,
-        (true, Some(catalog)) => drop_rows(catalog, meeting, is_apply).await?,
+        (true, Some(Some(_))) if !is_apply => Rows::Doomed,
+        (true, Some(Some(catalog))) => drop_rows(catalog, meeting).await?,
     };
     if is_unknown {
         let words = format!("{}: there is nothing to undo{}", unknown(meeting), configured(meeting));
@@ -53,9 +62,20 @@ pub(super) async fn disconnect(
         (true, false) => "done",
     };
     let mut words = vec![rows.words(), last];
-    if is_apply && !meeting.is_new {
-        words.push("take the [[bucket]] section out of the configuration, or a daemon goes on listing it");
-    }
+    let sections: Option<String> = match (meeting.is_new, queue) {
+        (false, None) => Some(
+            "take the [[bucket]] section out of the configuration, or a daemon goes on listing it".to_owned(),
+        ),
+        (false, Some(url)) => Some(format!(
+            "take the [[bucket]] section out of the configuration, or a daemon goes on listing it, and the [[queue]] section of \
+             {url}, or it goes on asking for a queue that is gone"
+        )),
+        (true, Some(url)) => Some(format!(
+            "take the [[queue]] section of {url} out of the configuration, or a daemon goes on asking for a queue that is gone"
+        )),
+        (true, None) => None,
+    };
+    words.extend(sections.as_deref().filter(|_| is_apply));
     print_to_people(format, &words.join("\n"))?;
     Ok(Exit::Done)
 }
@@ -64,6 +84,7 @@ pub(super) async fn disconnect(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rows {
     Kept,
+    Unseen,
     Doomed,
     Dropped,
     Absent,
@@ -73,6 +94,7 @@ impl Rows {
     fn words(self) -> &'static str {
         match self {
             Self::Kept => "rows in the catalog stay; --drop-rows drops them",
+            Self::Unseen => "Postgres was not reached: what rows the catalog has of it stay",
             Self::Doomed => {
                 "the rows in the catalog will be dropped, with the runs of the bucket and their drift; catalog.changes keeps \
                  what it has of their past"
@@ -81,7 +103,7 @@ impl Rows {
                 "the rows are dropped, with the runs of the bucket and their drift; catalog.changes keeps what it has of \
                  their past"
             }
-            Self::Absent => "there were no rows",
+            Self::Absent => "the catalog has no rows of it",
         }
     }
 }
@@ -133,17 +155,33 @@ fn configured(meeting: &Meeting) -> String {
     if names.is_empty() { String::new() } else { format!("; configured are {names:?}") }
 }
 
-async fn drop_rows(catalog: &Catalog, meeting: &Meeting, is_apply: bool) -> anyhow::Result<Rows> {
-    if catalog.is_shared().await.context("ask Postgres who is at work on the catalog")? {
+/// A daemon does not know of what is done here.
+async fn warn_of_others(catalog: &Catalog, is_dropped: bool, queue: Option<&str>) {
+    // Who only takes rules away need not know: a daemon tells by itself that it hears nothing.
+    if !is_dropped && queue.is_none() {
+        return;
+    }
+    match catalog.is_attended().await {
+        Ok(true) => {}
+        Ok(false) => return,
+        Err(error) => return tracing::debug!(%error, "ask Postgres who is at work on the catalog"),
+    }
+    let queue = queue.map(|url| {
+        format!("; queue {url} goes, and it asks for that until its [[queue]] section is out, too, and it is started again")
+    });
+    let queue = queue.unwrap_or_default();
+    if is_dropped {
         tracing::warn!(
-            "another stocktake is at work on this catalog: if it is a daemon that has the [[bucket]] section, its runs of \
-             the bucket fail until it is started again, and then it lists the bucket anew, so that the rows come back; \
-             take the section out, and start it again"
+            "a daemon is at work on this catalog: if it has the [[bucket]] section, its runs of the bucket fail until it is \
+             started again, and then it lists the bucket anew, so that the rows come back; take the section out, and start \
+             it again{queue}"
         );
+    } else {
+        tracing::warn!("a daemon is at work on this catalog{queue}");
     }
-    if !is_apply {
-        return Ok(Rows::Doomed);
-    }
+}
+
+async fn drop_rows(catalog: &Catalog, meeting: &Meeting) -> anyhow::Result<Rows> {
     let forgotten = catalog.forget(&wiring::connection(&meeting.config, &meeting.bucket)).await.context(
         "drop the rows; take the [[bucket]] section out and end the daemons first, as they are at work on them",
     )?;

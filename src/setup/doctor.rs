@@ -42,6 +42,7 @@ pub async fn examine(
     let hops = hops(estate, wish, bucket.as_ref(), &queues).await;
     if let Some(Seen { look, .. }) = &bucket {
         tell(checks::delivery(&subject, wish, &look.rules, &hops));
+        tell(checks::storage_classes(&subject, wish, look, &hops).into_iter().collect());
     }
 
     let account = owner(wish, &door, bucket.as_ref(), &queues);

@@ -67,6 +67,9 @@ pub struct Lifecycle {
     pub does: Vec<&'static str>,
 }
 
+/// What a rule of lifecycle does that is no removal.
+pub const MOVES: &str = "moves objects to other storage classes";
+
 /// A rule that copies objects to another bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replication {

@@ -89,6 +89,30 @@ pub(super) fn too_open(policy: &str, action: &str) -> Result<Vec<String>, String
     Ok(open.map(|(place, statement)| name(statement, place)).collect())
 }
 
+/// Whom else a policy lets do the same to the same thing: the name of each statement, and who that is. Its owner is
+/// nobody else.
+///
+/// # Errors
+/// When the policy is none.
+pub(super) fn others(policy: &str, act: &Act<'_>) -> Result<Vec<(String, String)>, String> {
+    let owner = act.resource.split(':').nth(4).unwrap_or_default();
+    let is_owner = |who: &str| who == owner || who.ends_with(&format!(":iam::{owner}:root"));
+    let mut others = Vec::new();
+    for (place, statement) in statements(policy)?.iter().enumerate() {
+        let principal = &statement["Principal"];
+        let all = [principal, &principal["AWS"], &principal["Service"]].into_iter().flat_map(texts);
+        let who: Vec<&str> = all.filter(|who| !is_owner(who)).collect();
+        if statement["Effect"] == "Allow"
+            && texts(&statement["Action"]).any(|pattern| is_action(pattern, act.action))
+            && !matches!(concerns(statement, act), Fit::Yes)
+            && !who.is_empty()
+        {
+            others.push((name(statement, place), who.join(", ")));
+        }
+    }
+    Ok(others)
+}
+
 fn statements(policy: &str) -> Result<Vec<Value>, String> {
     let mut policy: Value = serde_json::from_str(policy).map_err(|error| format!("not JSON: {error}"))?;
     match policy["Statement"].take() {
@@ -312,6 +336,25 @@ mod tests {
             json!({ "Effect": "Deny", "Principal": null, "NotPrincipal": { "Service": "s3.amazonaws.com" } });
         assert_eq!(answered(&[statement(&but_us), statement(&json!({}))]), Answer::Allowed);
         assert!(answer("{}", &ACT).is_err() && answer("no", &ACT).is_err());
+    }
+
+    #[test]
+    fn whoever_else_is_let_in_is_told() {
+        let told =
+            |more: Value| others(&json!({ "Statement": [statement(&more)] }).to_string(), &ACT).unwrap();
+        let by = |source: &str| json!({ "Condition": { "ArnLike": { "aws:SourceArn": source } } });
+        assert_eq!(told(by("arn:aws:s3:::genomics")), []);
+        let other = ("statement \"s\"".to_owned(), "s3.amazonaws.com".to_owned());
+        assert_eq!(told(by("arn:aws:s3:::other")), [other]);
+        let topic = told(json!({ "Principal": { "Service": "sns.amazonaws.com" } }));
+        assert_eq!(topic[0].1, "sns.amazonaws.com");
+        assert_eq!(told(json!({ "Principal": { "AWS": "arn:aws:iam::210987654321:root" } })).len(), 1);
+        // What the console writes into the policy of every queue.
+        assert_eq!(
+            told(json!({ "Principal": { "AWS": "arn:aws:iam::123456789012:root" }, "Action": "SQS:*" })),
+            []
+        );
+        assert_eq!(told(json!({ "Principal": { "Service": "sns.amazonaws.com" }, "Effect": "Deny" })), []);
     }
 
     #[test]

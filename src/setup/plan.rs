@@ -69,6 +69,8 @@ pub struct Step {
     pub action: Option<Action>,
     /// What it is done to.
     pub what: String,
+    /// Why nothing is there that anything could be done to.
+    pub absent: Option<&'static str>,
     /// Settings, each with what it was where that changes.
     pub lines: Vec<String>,
 }
@@ -113,6 +115,9 @@ pub enum Action {
     },
 }
 
+/// How what a bucket tells is called.
+const NOTIFICATIONS: &str = "notifications";
+
 /// Everything it takes, in the order in which it is done.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
@@ -129,17 +134,51 @@ impl Plan {
     }
 }
 
+/// What a bucket tells, as it is called in steps.
+fn notifications(target: &Target) -> String {
+    format!("{NOTIFICATIONS} of bucket {} below {:?}", target.bucket, target.prefix)
+}
+
+impl Step {
+    fn of(action: Action, what: String, lines: Vec<String>) -> Self {
+        Self { action: Some(action), what, absent: None, lines }
+    }
+
+    fn kept(what: String) -> Self {
+        Self { action: None, what, absent: None, lines: Vec::new() }
+    }
+
+    fn absent(what: String, why: &'static str) -> Self {
+        Self { absent: Some(why), ..Self::kept(what) }
+    }
+}
+
+/// A line that says of the rules of others that they stay, but for `ours` of them.
+fn others_stay(rules: &Rules, ours: usize) -> String {
+    let others = rules.rules.len() + usize::from(rules.event_bridge) - ours;
+    match others {
+        0 => "  = there is no entry of others".to_owned(),
+        1 => "  = 1 entry of others stays as it is".to_owned(),
+        others => format!("  = {others} entries of others stay as they are"),
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (sign, verb) = match &self.action {
-            None => ("=", "stays as it is"),
-            Some(Action::MakeQueue { .. }) => ("+", "will be made"),
+            None if self.absent.is_some() => ("=", ""),
+            None if self.what.starts_with(NOTIFICATIONS) => ("=", " stay as they are"),
+            None => ("=", " stays as it is"),
+            Some(Action::MakeQueue { .. }) => ("+", " will be made"),
             Some(Action::SetQueue { .. } | Action::Tell { .. } | Action::Hush { .. }) => {
-                ("~", "will be changed")
+                ("~", " will be changed")
             }
-            Some(Action::DeleteQueue { .. }) => ("-", "will be deleted"),
+            Some(Action::DeleteQueue { .. }) => ("-", " will be deleted"),
         };
-        write!(formatter, "{sign} {} {verb}", self.what)?;
+        write!(formatter, "{sign} {}{verb}", self.what)?;
+        if let Some(why) = self.absent {
+            write!(formatter, ": {why}")?;
+        }
         for line in &self.lines {
             write!(formatter, "\n{line}")?;
         }

@@ -210,7 +210,7 @@ async fn a_bucket_that_is_gone_can_be_disconnected() {
     stage.delete(&bucket, "key").await;
     stage.s3.delete_bucket().bucket(&bucket).send().await.unwrap();
 
-    const OTHERS: &str = "another stocktake is at work on this catalog";
+    const OTHERS: &str = "a daemon is at work on this catalog";
     let plan = done(&stage, &config, &["disconnect", "--bucket", &bucket, "--drop-rows"]).await;
     assert!(plan.stdout.contains("will be dropped") && plan.stderr.contains(OTHERS), "{plan:?}");
     let disconnect = ["disconnect", "--bucket", &bucket, "--apply", "--drop-rows"];
@@ -229,6 +229,47 @@ async fn a_bucket_that_is_gone_can_be_disconnected() {
     assert_eq!(stage.count("select count(*) from catalog.reconciliations").await, 0);
     let again = done(&stage, &config, &disconnect).await;
     assert!(again.stdout.contains("there was nothing to do") && again.stderr.is_empty(), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_daemon_says_that_its_bucket_was_disconnected() {
+    let stage = Stage::new().await;
+    let bucket = stage.name("leaving");
+    stage.silent_bucket(&bucket, None).await;
+    let new = Config { queues: Vec::new(), ..stage.config() };
+    done(&stage, &new, &["connect", "--bucket", &bucket, "--prefix", "a/", "--apply"]).await;
+    let url = stage.queue.url.replace("/events", "/stocktake");
+    let config = Config { queues: vec![url.clone()], ..stage.config() };
+    let config = config.place_with(&format!("{bucket}/a/"), "reconcile_every = \"6s\"");
+    let daemon = stage.serve(&config).await;
+
+    let told = done(&stage, &config, &["disconnect", "--bucket", &bucket, "--apply"]).await;
+    for words in [
+        "the part below \"a/\" is meant",
+        "rows in the catalog stay",
+        "[[bucket]] section",
+        "[[queue]] section of",
+    ] {
+        assert!(told.stdout.contains(words), "no {words:?} in {}", told.stdout);
+    }
+    let others = format!("a daemon is at work on this catalog; queue {url} goes");
+    assert!(told.stderr.contains(&others), "{}", told.stderr);
+
+    done(&stage, &config, &["disconnect", "--bucket", &bucket, "--apply", "--drop-rows"]).await;
+    eventually("what a daemon says of it", async || {
+        let told = "select count(*) from catalog.problems where subject like 'bucket %' and message like '%was disconnected%' \
+                    and remedy like '%[[bucket]] section%'";
+        (stage.count(told).await == 1).then_some(())
+    })
+    .await;
+    assert!(!daemon.log().contains("no rows returned"), "{}", daemon.log());
+    daemon.stop().await;
+
+    let none = done(&stage, &config, &["disconnect", "--bucket", &bucket, "--drop-rows"]).await;
+    for words in [": there is no rule of ours", ": there is none", "the catalog has no rows of it"] {
+        assert!(none.stdout.contains(words), "no {words:?} in {}", none.stdout);
+    }
+    assert!(!none.stdout.contains("stays as it is"), "{none:?}");
 }
 
 #[tokio::test]
@@ -252,7 +293,7 @@ async fn a_bucket_that_nobody_ever_connected_is_not_disconnected() {
             let told = stage.run(&config, &words).await;
             assert!(told.code == Some(1) && told.stdout.is_empty(), "{told:?}");
             assert!(told.stderr.contains(&nobody) && told.stderr.contains(&configured), "{told:?}");
-            assert!(!told.stderr.contains("another stocktake"), "{told:?}");
+            assert!(!told.stderr.contains("a daemon is at work"), "{told:?}");
         }
     }
     // The bucket is there, and its part `b/` is nobody's.

@@ -12,7 +12,7 @@ use crate::chain::chain;
 use crate::commands::table::table;
 use crate::model::Drift;
 use crate::reconcile::{Found, ReadReport};
-use crate::words::{moment, printable};
+use crate::words::{counted, moment, printable};
 
 /// The kinds of drift, in the order they are told.
 const KINDS: [Drift; 4] = [Drift::Missing, Drift::Stale, Drift::Ghost, Drift::Latest];
@@ -144,8 +144,8 @@ fn state(side: &Value) -> String {
             let latest = if side["is_latest"] == true { ", latest" } else { "" };
             match state {
                 "object" => format!(
-                    "{} bytes, etag {}, {}{latest}",
-                    side["size"],
+                    "{}, etag {}, {}{latest}",
+                    counted(side["size"].as_u64().unwrap_or_default(), "byte"),
                     text("etag"),
                     text("last_modified")
                 ),

@@ -11,7 +11,7 @@ use crate::bucket::details::{Details as _, Enrich};
 use crate::bucket::{Bucket as _, Page, Versioning, s3};
 use crate::fault::{Fault, Kind};
 use crate::model::{Listed, State};
-use crate::setup::estate::{BucketLook, Lifecycle, Looked, Replication, Versions};
+use crate::setup::estate::{BucketLook, Lifecycle, Looked, MOVES, Replication, Versions};
 
 /// A key that nobody has: what a recheck of it asks is allowed or not all the same.
 const NO_KEY: &str = ".stocktake-looks-for-this";
@@ -140,10 +140,7 @@ fn lifecycle_rule(rule: &LifecycleRule) -> Lifecycle {
         (rule.expiration.is_some() && !removes_markers, "expires objects"),
         (removes_markers, "removes expired delete markers"),
         (rule.noncurrent_version_expiration.is_some(), "removes noncurrent versions"),
-        (
-            !rule.transitions().is_empty() || !rule.noncurrent_version_transitions().is_empty(),
-            "moves objects to other storage classes",
-        ),
+        (!rule.transitions().is_empty() || !rule.noncurrent_version_transitions().is_empty(), MOVES),
     ];
     Lifecycle {
         id: rule.id.clone().unwrap_or_default(),

@@ -111,6 +111,15 @@ pub(super) fn bridge(
     bridged
 }
 
+/// Whether a rule lets through that an object was moved to another storage class.
+pub(super) fn brings_transitions(rule: &BridgeRule) -> bool {
+    const KIND: &str = "Object Storage Class Changed";
+    let pattern: Value = serde_json::from_str(&rule.pattern).unwrap_or_default();
+    let kinds = &pattern["detail-type"];
+    rule.is_enabled
+        && (kinds.is_null() || kinds.as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == KIND)))
+}
+
 /// What keeps a rule from delivering anything that can be read.
 fn broken(rule: &BridgeRule, target: &Target) -> Option<(String, &'static str)> {
     let name = &rule.name;

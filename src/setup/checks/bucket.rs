@@ -5,6 +5,7 @@ use crate::bucket::Versioning;
 use crate::fault::{Fault, Kind};
 use crate::setup::estate::{BucketLook, Identity, Lifecycle, Looked, Replication, Versions};
 use crate::setup::finding::{Finding, Subject};
+use crate::words::counted;
 
 /// How far our clock may be from S3's: requests signed further off are refused
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>, `RequestTimeTooSkewed`).
@@ -108,8 +109,8 @@ fn versions(
     }
     let skew = now - versions.at;
     let words = format!(
-        "our clock is {} seconds {} S3's",
-        skew.whole_seconds().abs(),
+        "our clock is {} {} S3's",
+        counted(skew.whole_seconds().unsigned_abs(), "second"),
         if skew.is_negative() { "behind" } else { "ahead of" }
     );
     let name = &wish.name;
@@ -231,6 +232,6 @@ fn requester_pays(subject: &Subject, pays: &Looked<bool>, is_ours: Option<&Looke
     }
 }
 
-fn meet(one: &str, other: &str) -> bool {
+pub(super) fn meet(one: &str, other: &str) -> bool {
     one.starts_with(other) || other.starts_with(one)
 }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Wish;
-use super::bridge::bridge;
-use crate::bucket::rules::{Destination, NEEDED, Reach, Rule, Rules};
+use super::bridge::{self, bridge};
+use super::bucket::meet;
+use crate::bucket::rules::{Destination, NEEDED, Reach, Rule, Rules, TRANSITION};
 use crate::fault::Kind;
-use crate::setup::estate::{BridgeRule, Looked, Topic};
+use crate::setup::estate::{BridgeRule, BucketLook, Lifecycle, Looked, MOVES, Topic};
 use crate::setup::finding::{Finding, Subject};
 
 /// What lies between: topics by ARN, and rules of EventBridge.
@@ -82,6 +83,45 @@ pub(in crate::setup) fn delivery(
         });
     }
     findings
+}
+
+/// Whether we hear of objects that lifecycle rules move to another storage class.
+pub(in crate::setup) fn storage_classes(
+    subject: &Subject,
+    wish: &Wish,
+    look: &BucketLook,
+    hops: &Hops,
+) -> Option<Finding> {
+    const CHECK: &str = "storage classes";
+    let rules = look.rules.as_ref().ok().filter(|_| !wish.queues.is_empty())?;
+    let bridge = hops.bridge.as_ref().and_then(|bridge| bridge.as_ref().ok()).into_iter().flatten();
+    let is_bridged = rules.event_bridge && bridge.into_iter().any(bridge::brings_transitions);
+    if is_bridged
+        || matches!(
+            rules.reach(TRANSITION, &wish.prefix, |rule| leads_to_us(rule, wish, hops)),
+            Reach::Whole(_)
+        )
+    {
+        return Some(subject.ok(CHECK, format!("{TRANSITION} comes")));
+    }
+    let moves = |rule: &&Lifecycle| meet(&rule.prefix, &wish.prefix) && rule.does.contains(&MOVES);
+    // What may not be looked at is told of where lifecycle rules are.
+    let Some(moving) = look.lifecycle.as_ref().ok()?.iter().find(moves) else {
+        let found = format!("{TRANSITION} does not come, and no lifecycle rule moves objects");
+        return Some(subject.ok(CHECK, found));
+    };
+    let other = rules.rules.iter().find(|rule| rule.concerns(&wish.prefix) && rule.tells(TRANSITION));
+    Some(subject.warning(
+        CHECK,
+        format!(
+            "lifecycle rule {:?} {MOVES}, and {TRANSITION} does not come: storage_class is what it was at the last listing",
+            moving.id
+        ),
+        match other {
+            Some(other) => format!("{} has it: {}", described(other), ways_round(&other.destination)),
+            None => format!("`stocktake connect --bucket {}` plans the rule that is missing", wish.name),
+        },
+    ))
 }
 
 /// Gaps of the same kind, told in one.

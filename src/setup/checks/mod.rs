@@ -11,7 +11,7 @@ mod queue;
 pub(super) use access::{access, chained};
 pub(super) use bucket::{allowed, bucket};
 pub(super) use database::database;
-pub(super) use delivery::{Hops, delivery, described, ways_round};
+pub(super) use delivery::{Hops, delivery, described, storage_classes, ways_round};
 pub(super) use key::{Reader, key};
 #[cfg(test)]
 pub(super) use queue::MESSAGE_BYTES;

@@ -12,6 +12,7 @@ use crate::setup::Arn;
 use crate::setup::estate::{Looked, QueueLook, Sample, Takes};
 use crate::setup::finding::{Finding, Subject};
 use crate::setup::grant::{Act, Answer, answer, too_open};
+use crate::words::counted;
 
 /// The longest a message can be kept: what an outage may last
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>).
@@ -62,13 +63,13 @@ pub(in crate::setup) fn queue(
         subject.failure(
             "maximum message size",
             format!(
-                "{} bytes, and a notification may have {MESSAGE_BYTES}: S3 loses those that do not fit",
-                look.message_bytes_max
+                "{}, and a notification may have {MESSAGE_BYTES}: S3 loses those that do not fit",
+                counted(look.message_bytes_max, "byte")
             ),
             format!("set MaximumMessageSize to at least {MESSAGE_BYTES}"),
         )
     } else {
-        subject.ok("maximum message size", format!("{} bytes", look.message_bytes_max))
+        subject.ok("maximum message size", counted(look.message_bytes_max, "byte"))
     });
     findings.push(if look.visibility < Duration::from_secs(1) {
         subject.warning(
@@ -106,7 +107,7 @@ fn retention(subject: &Subject, retention: Duration) -> Finding {
 fn depth(subject: &Subject, look: &QueueLook) -> Finding {
     const CHECK: &str = "depth";
     let QueueLook { waiting, in_hand, .. } = look;
-    let found = format!("{waiting} messages wait, and {in_hand} are in somebody's hands");
+    let found = format!("{} waiting, and {in_hand} in somebody's hands", counted(*waiting, "message"));
     if *in_hand >= IN_HAND_MAX {
         let remedy = format!(
             "nothing more is received until some of the {IN_HAND_MAX} that may be in hands are deleted: see who receives \
@@ -233,7 +234,8 @@ pub(in crate::setup) fn dead_letters(
         );
     }
     if dead_letters.waiting + dead_letters.in_hand > 0 {
-        let found = format!("{} messages are in {}", dead_letters.waiting + dead_letters.in_hand, redrive.to);
+        let found =
+            format!("{} in {}", counted(dead_letters.waiting + dead_letters.in_hand, "message"), redrive.to);
         findings.push(subject.warning(
             CHECK,
             found,

@@ -4,18 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Action, BEFORE, Found, OURS, Plan, Step, Target};
-use crate::bucket::rules::{Destination, Filter, NEEDED, Rule, Rules};
+use super::{Action, BEFORE, Found, OURS, Plan, Step, Target, notifications, others_stay};
+use crate::bucket::rules::{
+    Destination, EVENTS, Filter, NEEDED, Rule, Rules, SUBSCRIBED, TRANSITION, includes,
+};
 use crate::setup::checks::{described, ways_round};
 use crate::setup::estate::QueueLook;
-use crate::setup::grant::{Act, Answer, answer};
+use crate::setup::grant::{Act, Answer, answer, others};
 use crate::setup::{notice, policy};
-
-/// What is subscribed to: what the catalog needs, and what keeps storage classes up to date.
-const EVENTS: [&str; 4] =
-    ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*", "s3:LifecycleTransition"];
-/// Those of them without which keys are missed.
-const ESSENTIAL: usize = 3;
 
 /// What a queue must be set to at least, as SQS names it: the longest retention, S3's largest
 /// message, and the longest wait.
@@ -46,11 +42,11 @@ fn dead_letters(target: &Target, found: &Found) -> Step {
     let (name, arn) = &target.dead;
     let what = format!("dead-letter queue {arn}");
     if found.dead.is_some() {
-        return Step { action: None, what, lines: Vec::new() };
+        return Step::kept(what);
     }
     let settings = BTreeMap::from([("MessageRetentionPeriod".to_owned(), "1209600".to_owned())]);
     let lines = new_lines(&settings);
-    Step { action: Some(Action::MakeQueue { name: name.clone(), settings }), what, lines }
+    Step::of(Action::MakeQueue { name: name.clone(), settings }, what, lines)
 }
 
 fn queue(target: &Target, found: &Found) -> Step {
@@ -67,7 +63,7 @@ fn queue(target: &Target, found: &Found) -> Step {
             settings.insert("KmsMasterKeyId".to_owned(), key.clone());
         }
         let lines = new_lines(&settings);
-        return Step { action: Some(Action::MakeQueue { name: name.clone(), settings }), what, lines };
+        return Step::of(Action::MakeQueue { name: name.clone(), settings }, what, lines);
     };
     let mut changes = Changes::default();
     let now = [queue.retention.as_secs(), queue.message_bytes_max, queue.wait.as_secs()];
@@ -85,12 +81,33 @@ fn queue(target: &Target, found: &Found) -> Step {
         changes.lines.extend(indented(&statement(target).value()));
         changes.settings.insert("Policy".to_owned(), policy);
     }
-    if changes.settings.is_empty() {
-        return Step { action: None, what, lines: Vec::new() };
-    }
+    changes.lines.extend(guests(target, found, queue));
     let Changes { settings, tags, lines } = changes;
-    let action = Action::SetQueue { name: name.clone(), settings, tags, untag: Vec::new() };
-    Step { action: Some(action), what, lines }
+    if settings.is_empty() {
+        return Step { lines, ..Step::kept(what) };
+    }
+    Step::of(Action::SetQueue { name: name.clone(), settings, tags, untag: Vec::new() }, what, lines)
+}
+
+/// What else comes into a queue that was there before: by rules of this bucket that are not ours, and from
+/// whomever its policy lets in beside those that we connected.
+fn guests(target: &Target, found: &Found, queue: &QueueLook) -> Vec<String> {
+    let rules = found.rules.rules.iter().filter(|rule| leads_to(target, rule) && !rule.id.starts_with(OURS));
+    let mut guests: Vec<String> =
+        rules.map(|rule| format!("{} of the same bucket", described(rule))).collect();
+    let others = queue.policy.as_deref().and_then(|policy| others(policy, &sending(target, queue)).ok());
+    let others =
+        others.into_iter().flatten().filter(|(statement, _)| !statement.starts_with("statement \"Stocktake"));
+    guests.extend(others.map(|(statement, who)| format!("its policy lets {who} send ({statement})")));
+    if guests.is_empty() {
+        return Vec::new();
+    }
+    vec![
+        format!("  ! others come in here, too: {}", guests.join("; ")),
+        "    a daemon takes all that comes: events of what is not configured are lost to whoever waits for them, and what is no \
+         event goes into quarantine"
+            .to_owned(),
+    ]
 }
 
 #[derive(Default)]
@@ -111,14 +128,18 @@ impl Changes {
 
 /// Whether S3 may send already, by our statement or somebody's.
 fn lets_in(target: &Target, queue: &QueueLook) -> bool {
-    let act = Act {
+    let act = sending(target, queue);
+    queue.policy.as_deref().is_some_and(|policy| answer(policy, &act) == Ok(Answer::Allowed))
+}
+
+fn sending<'a>(target: &'a Target, queue: &'a QueueLook) -> Act<'a> {
+    Act {
         service: "s3.amazonaws.com",
         action: "sqs:SendMessage",
         resource: &queue.arn,
         source: &target.bucket_arn,
         account: Some(&target.account),
-    };
-    queue.policy.as_deref().is_some_and(|policy| answer(policy, &act) == Ok(Answer::Allowed))
+    }
 }
 
 pub(super) fn statement(target: &Target) -> policy::Statement {
@@ -148,22 +169,15 @@ pub(super) fn statements(policy: &mut Value) -> Vec<Value> {
 
 /// The rule that is missing, or why there can be none.
 fn tell(target: &Target, found: &Found) -> Result<Step, Vec<String>> {
-    let others = found.rules.rules.len() + usize::from(found.rules.event_bridge);
-    let what = format!("notifications of bucket {} below {:?}", target.bucket, target.prefix);
-    let queue = Destination::Queue(target.queue.1.clone());
-    if found.is_delivered
-        || found.rules.gaps(&NEEDED, &target.prefix, |rule| rule.destination == queue).is_empty()
-    {
-        return Ok(Step { action: None, what, lines: Vec::new() });
-    }
-    let rule = wanted(target, found);
+    let what = notifications(target);
+    let Some(rule) = missing(target, found) else { return Ok(Step::kept(what)) };
     let refusals: Vec<String> = found
         .rules
         .rules
         .iter()
         .filter(|other| rule.overlaps(other))
         .map(|other| {
-            let way = if other.destination == queue {
+            let way = if leads_to(target, other) {
                 "it leads to our queue and lets some events or keys through only: take it away, and connect again".to_owned()
             } else {
                 ways_round(&other.destination)
@@ -181,28 +195,40 @@ fn tell(target: &Target, found: &Found) -> Result<Step, Vec<String>> {
         format!("  + rule {id:?} to {}", target.queue.1),
         format!("      {}", events.join(" ")),
         format!("      prefix {:?}", target.prefix),
-        format!("  = {others} entries of others stay as they are"),
+        others_stay(&found.rules, 0),
     ];
-    Ok(Step { action: Some(Action::Tell { id, entry }), what, lines })
+    Ok(Step::of(Action::Tell { id, entry }, what, lines))
 }
 
-/// The rule that is missing; none if there is none.
+/// The rule that is missing; none if there is none, or can be none.
 pub(in crate::setup) fn wanted_events(target: &Target, found: &Found) -> Option<Rule> {
-    let is_missing = tell(target, found).is_ok_and(|step| step.action.is_some());
-    is_missing.then(|| wanted(target, found))
+    missing(target, found).filter(|rule| found.rules.rules.iter().all(|other| !rule.overlaps(other)))
 }
 
-/// The rule that we want. What only keeps storage classes up to date is not worth a quarrel.
-fn wanted(target: &Target, found: &Found) -> Rule {
-    let rule = |events: &[&str]| Rule {
+fn leads_to(target: &Target, rule: &Rule) -> bool {
+    matches!(&rule.destination, Destination::Queue(arn) if *arn == target.queue.1)
+}
+
+/// A rule for the kinds of events that do not all come yet. What only keeps storage classes up to date is not
+/// worth a quarrel.
+fn missing(target: &Target, found: &Found) -> Option<Rule> {
+    let gaps = found.rules.gaps(&EVENTS, &target.prefix, |rule| leads_to(target, rule));
+    let lacks = |kind: &&str| gaps.iter().any(|(event, _)| includes(kind, event));
+    let is_needed = gaps.iter().any(|(event, _)| NEEDED.contains(event));
+    if is_needed && found.is_delivered {
+        return None;
+    }
+    let rule = |kinds: Vec<&str>| Rule {
         id: free_id(target, &found.rules),
         destination: Destination::Queue(target.queue.1.clone()),
-        events: events.iter().map(|&event| event.to_owned()).collect(),
+        events: kinds.into_iter().map(str::to_owned).collect(),
         filters: vec![Filter { name: "prefix".to_owned(), value: notice::encode(&target.prefix) }],
     };
-    let all = rule(&EVENTS);
-    let is_free = found.rules.rules.iter().all(|other| !all.overlaps(other));
-    if is_free { all } else { rule(&EVENTS[..ESSENTIAL]) }
+    let all = rule(SUBSCRIBED.into_iter().filter(lacks).collect());
+    if found.rules.rules.iter().all(|other| !all.overlaps(other)) {
+        return (!all.events.is_empty()).then_some(all);
+    }
+    is_needed.then(|| rule(SUBSCRIBED.into_iter().filter(lacks).filter(|kind| *kind != TRANSITION).collect()))
 }
 
 /// A name that nobody has.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::connect::{statement, statements};
-use super::{Action, BEFORE, Found, MADE, OURS, Plan, Step, Target};
+use super::{Action, BEFORE, Found, MADE, OURS, Plan, Step, Target, notifications, others_stay};
 use crate::bucket::rules::{Destination, Rule};
 use crate::setup::checks::described;
 use crate::setup::estate::QueueLook;
@@ -18,36 +18,29 @@ pub fn disconnect(target: &Target, found: &Found) -> Plan {
     let is_ours = |rule: &&Rule| {
         rule.destination == queue && rule.id.starts_with(OURS) && rule.prefix() == target.prefix.as_str()
     };
+    let ours = found.rules.rules.iter().filter(is_ours).count();
     let mut left =
         found.rules.rules.iter().filter(|rule| rule.destination == queue && !is_ours(rule)).count();
-    let what = format!("notifications of bucket {} below {:?}", target.bucket, target.prefix);
-    let mut hushed = 0;
+    let what = notifications(target);
     for rule in found.rules.rules.iter().filter(is_ours) {
-        hushed += 1;
-        let others = found.rules.rules.len() - 1 + usize::from(found.rules.event_bridge);
-        let lines = vec![
-            format!("  - {}", described(rule)),
-            format!("  = {others} entries of others stay as they are"),
-        ];
-        plan.steps.push(Step {
-            action: Some(Action::Hush { id: rule.id.clone() }),
-            what: what.clone(),
-            lines,
-        });
+        let lines = vec![format!("  - {}", described(rule)), others_stay(&found.rules, ours)];
+        plan.steps.push(Step::of(Action::Hush { id: rule.id.clone() }, what.clone(), lines));
     }
-    if hushed == 0 {
+    if ours == 0 {
         let why = if found.is_there {
             "there is no rule of ours"
         } else {
             "the bucket does not exist any more, so there is nothing to take away"
         };
-        plan.steps.push(Step { action: None, what, lines: vec![format!("  {why}")] });
+        plan.steps.push(Step::absent(what, why));
     }
-    if found.is_delivered && hushed == 0 {
+    if found.is_delivered && ours == 0 {
         left += 1;
     }
-    if let Some(look) = found.queue.as_ref().filter(|_| left == 0) {
-        plan.steps.extend(leave(target, found, look));
+    match &found.queue {
+        Some(look) if left == 0 => plan.steps.extend(leave(target, found, look)),
+        Some(_) => {}
+        None => plan.steps.push(Step::absent(format!("queue {}", target.queue.1), "there is none")),
     }
     plan
 }
@@ -66,7 +59,7 @@ fn leave(target: &Target, found: &Found, look: &QueueLook) -> Vec<Step> {
     let is_needed = statements
         .iter()
         .any(|statement| statement["Sid"].as_str().is_some_and(|sid| sid.starts_with("Stocktake")));
-    if found.tags.contains_key(MADE) && !is_needed {
+    if found.tags.contains_key(MADE) && statements.is_empty() {
         let mut steps = vec![delete(name, what, look)];
         if let Some(dead) = found.dead.as_ref().filter(|_| found.dead_is_made) {
             steps.push(delete(&target.dead.0, format!("dead-letter queue {}", target.dead.1), dead));
@@ -74,6 +67,9 @@ fn leave(target: &Target, found: &Found, look: &QueueLook) -> Vec<Step> {
         return steps;
     }
     let (mut settings, mut lines, mut untag) = (BTreeMap::new(), Vec::new(), Vec::new());
+    if found.tags.contains_key(MADE) && !is_needed {
+        lines.push("  ! its policy lets others send, so it is left to them".to_owned());
+    }
     if is_changed {
         let text = if statements.is_empty() {
             String::new()
@@ -97,11 +93,11 @@ fn leave(target: &Target, found: &Found, look: &QueueLook) -> Vec<Step> {
         }
     }
     if settings.is_empty() {
-        return vec![Step { action: None, what, lines: Vec::new() }];
+        return vec![Step { lines, ..Step::kept(what) }];
     }
     let had_redrive = settings.contains_key("RedrivePolicy");
     let action = Action::SetQueue { name: name.clone(), settings, tags: BTreeMap::new(), untag };
-    let mut steps = vec![Step { action: Some(action), what, lines }];
+    let mut steps = vec![Step::of(action, what, lines)];
     if let Some(dead) = found.dead.as_ref().filter(|_| had_redrive && found.dead_is_made) {
         steps.push(delete(&target.dead.0, format!("dead-letter queue {}", target.dead.1), dead));
     }
@@ -109,8 +105,8 @@ fn leave(target: &Target, found: &Found, look: &QueueLook) -> Vec<Step> {
 }
 
 fn delete(name: &str, what: String, look: &QueueLook) -> Step {
-    let count = usize::try_from(look.waiting + look.in_hand).unwrap_or(usize::MAX);
+    let count = look.waiting + look.in_hand;
     let lines =
         if count == 0 { Vec::new() } else { vec![format!("  - {} lost with it", counted(count, "message"))] };
-    Step { action: Some(Action::DeleteQueue { name: name.to_owned() }), what, lines }
+    Step::of(Action::DeleteQueue { name: name.to_owned() }, what, lines)
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::bucket::rules::{Destination, Filter, Rule};
+use crate::bucket::rules::{Destination, Filter, Rule, SUBSCRIBED};
 use crate::setup::estate::{Redrive, Takes};
 
 const QUEUE: &str = "arn:aws:sqs:eu-central-1:123456789012:stocktake";
@@ -89,14 +89,14 @@ fn done(plan: &Plan, mut found: Found) -> Found {
             }
             Action::Tell { id, entry } => {
                 assert!(entry.contains(&format!("<Id>{id}</Id>")));
-                let events = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"];
+                let events = entry.split("<Event>").skip(1).map(|rest| rest.split('<').next().unwrap());
                 let prefix = entry.split("<Value>").nth(1).map(|rest| rest.split('<').next().unwrap());
                 let filters =
                     prefix.map(|value| Filter { name: "prefix".to_owned(), value: value.to_owned() });
                 found.rules.rules.push(Rule {
                     id,
                     destination: Destination::Queue(QUEUE.to_owned()),
-                    events: events.map(str::to_owned).to_vec(),
+                    events: events.map(str::to_owned).collect(),
                     filters: filters.into_iter().collect(),
                 });
             }
@@ -150,7 +150,10 @@ fn connecting_twice_changes_nothing_and_disconnecting_undoes_it() {
 
         let back = disconnect(&target("a/"), &between);
         assert_same(&done(&back, between), &before);
-        assert!(disconnect(&target("a/"), &before).is_done(), "nothing to undo");
+        let again = disconnect(&target("a/"), &before);
+        assert!(again.is_done(), "nothing to undo");
+        let first = again.steps[0].to_string();
+        assert_eq!(first, "= notifications of bucket genomics below \"a/\": there is no rule of ours");
     }
 }
 
@@ -220,10 +223,60 @@ fn an_overlap_is_refused_and_the_ways_round_are_named() {
 fn what_comes_already_is_left_alone() {
     let found = Found { is_delivered: true, ..nothing() };
     let steps = connect(&target("a/"), &found).steps;
-    assert_eq!(
-        steps.last().unwrap().to_string(),
-        "= notifications of bucket genomics below \"a/\" stays as it is"
-    );
+    let last = steps.last().unwrap().to_string();
+    assert_eq!(last, "= notifications of bucket genomics below \"a/\" stay as they are");
+}
+
+#[test]
+fn what_is_missing_is_all_that_is_added() {
+    let all = done(&connect(&target("a/"), &nothing()), nothing());
+    let events = all.rules.rules[0].events.clone();
+    assert_eq!(events, SUBSCRIBED);
+    for missing in [&events[1..2], &events[3..], &events[1..]] {
+        let mut some = all.clone();
+        some.rules.rules[0].events.retain(|event| !missing.contains(event));
+        let plan = connect(&target("a/"), &some);
+        let both = done(&plan, some.clone());
+        assert_eq!(both.rules.rules.len(), 2, "{plan:?}");
+        assert_eq!(both.rules.rules[1].events, missing);
+        assert!(connect(&target("a/"), &both).is_done());
+        assert_same(&done(&disconnect(&target("a/"), &both), both), &nothing());
+    }
+}
+
+#[test]
+fn whoever_else_sends_to_a_queue_is_told() {
+    let ours = done(&connect(&target("a/"), &nothing()), nothing());
+    let guests = |found: &Found| {
+        let steps = connect(&target("a/"), found).steps;
+        let of_queue = steps.iter().find(|step| step.what == format!("queue {QUEUE}")).unwrap();
+        of_queue.lines.iter().find(|line| line.contains("others come in here")).cloned()
+    };
+    assert_eq!(guests(&ours), None);
+    let mut shared = ours.clone();
+    let other = Filter { name: "prefix".to_owned(), value: "b/".to_owned() };
+    shared.rules.rules.push(Rule {
+        id: "theirs".to_owned(),
+        filters: vec![other],
+        ..ours.rules.rules[0].clone()
+    });
+    let queue = shared.queue.as_mut().unwrap();
+    let mut policy: Value = serde_json::from_str(queue.policy.as_ref().unwrap()).unwrap();
+    policy["Statement"].as_array_mut().unwrap().push(json!({
+        "Sid": "alarms", "Effect": "Allow", "Principal": { "Service": "sns.amazonaws.com" }, "Action": "sqs:SendMessage",
+        "Resource": QUEUE,
+    }));
+    queue.policy = Some(policy.to_string());
+    let told = guests(&shared).unwrap();
+    for words in ["rule \"theirs\" (prefix \"b/\")", "lets sns.amazonaws.com send (statement \"alarms\")"] {
+        assert!(told.contains(words), "no {words:?} in {told}");
+    }
+    // What others use is not deleted, though it was made here.
+    shared.rules.rules.pop();
+    let back = disconnect(&target("a/"), &shared);
+    let left = done(&back, shared).queue.unwrap().policy.unwrap();
+    assert!(left.contains("alarms") && !left.contains("Stocktake"), "{left}");
+    assert!(back.steps.iter().any(|step| step.to_string().contains("it is left to them")), "{back:?}");
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::bucket::rules::Rules;
+use crate::bucket::rules::{Rules, TRANSITION};
 use crate::setup::doctor::world::{TOPIC, rule};
-use crate::setup::estate::{BridgeRule, Subscription, Target};
+use crate::setup::estate::{BridgeRule, MOVES, Subscription, Target};
 
 #[tokio::test]
 async fn events_that_get_lost_in_the_bucket_are_named() {
@@ -49,6 +49,42 @@ async fn events_that_get_lost_in_the_bucket_are_named() {
     )
     .await;
     broken(Failure, "notifications", &["told to none"], |world| world.rules.rules.clear()).await;
+}
+
+#[tokio::test]
+async fn objects_that_move_to_another_storage_class_are_heard_of() {
+    let moving = |world: &mut World| {
+        let does = vec![MOVES];
+        world.lifecycle = vec![Lifecycle { id: "cold".to_owned(), prefix: String::new(), does }];
+    };
+    let said = |findings: &[Finding]| {
+        let finding = findings.iter().find(|finding| finding.check == "storage classes").unwrap();
+        (finding.verdict, format!("{}; {}", finding.found, finding.remedy))
+    };
+    let (verdict, words) = said(&found(moving).await);
+    assert!(
+        verdict == Warning && words.contains("\"cold\"") && words.contains("stocktake connect"),
+        "{words}"
+    );
+    let (verdict, words) = said(&found(|_| ()).await);
+    assert!(verdict == Verdict::Ok && words.contains("does not come"), "{words}");
+    let (verdict, words) = said(
+        &found(|world| {
+            moving(world);
+            world.rules.rules[0].events.push(TRANSITION.to_owned());
+        })
+        .await,
+    );
+    assert!(verdict == Verdict::Ok && words.contains("comes"), "{words}");
+    let (verdict, words) = said(
+        &found(|world| {
+            moving(world);
+            let function = Destination::Function("arn:f".to_owned());
+            world.rules.rules.push(rule(&[TRANSITION], &[], function));
+        })
+        .await,
+    );
+    assert!(verdict == Warning && words.contains("function arn:f has it: two rules may not"), "{words}");
 }
 
 #[tokio::test]
