@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Catalog, Connection, Daemon, SchemaError, Trouble, trouble};
+use crate::catalog::{Catalog, Connection, Daemon, POOLED_REMEDY, SchemaError, Trouble, is_pooled, trouble};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::health::{Health, Subject};
@@ -78,7 +78,7 @@ async fn prepare_once(
     migrate: bool,
     clock: Clock,
 ) -> anyhow::Result<()> {
-    catalog.reach().await?;
+    catalog.reach_session().await?;
     if migrate {
         catalog.migrate().await?;
     } else {
@@ -94,7 +94,8 @@ async fn prepare_once(
     Ok(())
 }
 
-fn remedy(error: &anyhow::Error) -> &'static str {
+/// What an operator can do about a database that is not as it must be.
+pub(crate) fn remedy(error: &anyhow::Error) -> &'static str {
     match error.downcast_ref() {
         Some(SchemaError::Older { .. }) => {
             "run `stocktake migrate` as the owner of the schema: this daemon waits for it"
@@ -102,6 +103,7 @@ fn remedy(error: &anyhow::Error) -> &'static str {
         Some(SchemaError::Migrate(_)) => {
             "wait, or end what holds a table that is to be changed: see pg_stat_activity"
         }
+        _ if is_pooled(error) => POOLED_REMEDY,
         _ => REMEDY,
     }
 }
@@ -109,6 +111,9 @@ fn remedy(error: &anyhow::Error) -> &'static str {
 fn passes(error: &anyhow::Error) -> bool {
     if let Some(error) = error.downcast_ref::<SchemaError>() {
         return error.passes();
+    }
+    if is_pooled(error) {
+        return true;
     }
     let postgres = error.chain().find_map(|cause| cause.downcast_ref::<sqlx::Error>());
     postgres.is_some_and(|error| matches!(trouble(error), Trouble::Away | Trouble::Race))
@@ -150,9 +155,9 @@ pub(crate) async fn database(
             Err(error) => {
                 let Some(reached) = shutdown.run_until_cancelled(catalog.reach()).await else { return };
                 let error = reached.err().unwrap_or(error.into());
-                let message = chain(error.as_ref());
-                if health.problem(Subject::Database, &message, REMEDY, clock()) {
-                    tracing::warn!(remedy = REMEDY, "database does not answer, or cannot write: {message}");
+                let (message, remedy) = (chain(error.as_ref()), remedy(&error));
+                if health.problem(Subject::Database, &message, remedy, clock()) {
+                    tracing::warn!(remedy, "database does not answer, or cannot write: {message}");
                 }
             }
         }

@@ -1,10 +1,10 @@
 //! What Postgres tells about itself: for checks, not for work.
 
 use anyhow::Context;
-use sqlx::{Connection as _, FromRow, PgConnection, Row};
+use sqlx::FromRow;
 use time::OffsetDateTime;
 
-use super::{Catalog, Connection, REACH_PATIENCE};
+use super::{Catalog, Connection, is_pooled};
 use crate::chain::chain;
 
 /// How Postgres is set up, as far as it matters here.
@@ -55,43 +55,18 @@ pub enum Uninspected {
     Pooled(String),
 }
 
-/// How a pooler says that it does not pass on what our sessions are to be set to.
-const POOLER_SAYS: &str = "unsupported startup parameter";
-
 impl Catalog {
     /// Looks at Postgres, and at what may stand before it. Works without the schema.
     ///
     /// # Errors
     /// When Postgres is away, or refuses, or is behind a pooler that does not suit.
     pub async fn look(&self) -> Result<Server, Uninspected> {
-        let away = |error: anyhow::Error| Uninspected::Away(chain(error.as_ref()));
-        self.reach().await.map_err(|error| match chain(error.as_ref()) {
-            told if told.contains(POOLER_SAYS) => Uninspected::Pooled(told),
+        self.reach_session().await.map_err(|error| match chain(error.as_ref()) {
+            told if is_pooled(&error) => Uninspected::Pooled(told),
             told => Uninspected::Away(told),
         })?;
-        let is_session = tokio::time::timeout(REACH_PATIENCE, self.has_session()).await;
-        let is_session = is_session.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut));
-        if !is_session.context("ask Postgres which session is ours").map_err(away)? {
-            let told = "one connection was in two sessions of Postgres: a pooler gives them out for a transaction at a time";
-            return Err(Uninspected::Pooled(told.to_owned()));
-        }
+        let away = |error: anyhow::Error| Uninspected::Away(chain(error.as_ref()));
         self.inspect().await.context("ask Postgres how it is set up").map_err(away)
-    }
-
-    /// Whether a connection is one session for as long as it lasts. A pooler that lends sessions has to lend it
-    /// another one while somebody else is in a transaction in the first. Nothing is prepared, for that takes a session.
-    async fn has_session(&self) -> Result<bool, sqlx::Error> {
-        const WHO: &str = "select pg_backend_pid()";
-        let options = self.pool.connect_options();
-        let mut ours = PgConnection::connect_with(&options).await?;
-        let mut another = PgConnection::connect_with(&options).await?;
-        let before: i32 = sqlx::raw_sql(WHO).fetch_one(&mut ours).await?.try_get(0)?;
-        sqlx::raw_sql("begin").execute(&mut another).await?;
-        let after: i32 = sqlx::raw_sql(WHO).fetch_one(&mut ours).await?.try_get(0)?;
-        sqlx::raw_sql("rollback").execute(&mut another).await?;
-        another.close().await?;
-        ours.close().await?;
-        Ok(before == after)
     }
 
     /// Asks Postgres how it is set up. Works without the schema.
@@ -145,20 +120,6 @@ impl Catalog {
         sqlx::query_scalar("select to_regclass('catalog.connections') is not null")
             .fetch_one(&self.pool)
             .await
-    }
-
-    /// Whether somebody else, such as a daemon, is at work on the catalog, too.
-    ///
-    /// # Errors
-    /// When Postgres is away or refuses.
-    pub async fn is_shared(&self) -> Result<bool, sqlx::Error> {
-        sqlx::query_scalar(
-            "select exists (select from pg_stat_activity
-                 where datname = current_database() and application_name = current_setting('application_name')
-                     and pid <> pg_backend_pid())",
-        )
-        .fetch_one(&self.pool)
-        .await
     }
 
     /// The time of the latest event of a connection.

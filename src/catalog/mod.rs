@@ -26,6 +26,7 @@ mod journal;
 mod keep;
 mod news;
 mod page;
+mod pooler;
 mod precedence;
 mod problems;
 mod quarantine;
@@ -57,6 +58,7 @@ pub use page::{
     Change, Entry, Inside, KeyDoubt, KeyDrift, KeyVersion, QuarantinedMessage, RangeUnderWay, RunLine,
     RunUnderWay, StatsLine,
 };
+pub use pooler::{POOLED_REMEDY, is_pooled};
 pub use precedence::GIVE_WAY_MAX;
 pub use quarantine::{Aside, Quarantined};
 pub use ranges::{LEASE, Progress, Range};
@@ -64,7 +66,7 @@ pub use rechecks::{Ask, Recheck};
 pub use repair::{Difference, Effect, Rehearsed, Repaired, Saved, Sighting};
 pub use reported::{Reported, ReportedRow};
 pub use reports::{LastReport, Reading};
-pub use retry::{Trouble, trouble};
+pub use retry::{FORGOTTEN, FORGOTTEN_REMEDY, Trouble, is_forgotten, said, trouble};
 pub use runs::{Counts, Ending, Run};
 pub use schema::{MIGRATOR, SchemaError};
 pub use standing::Standing;

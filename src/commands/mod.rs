@@ -82,7 +82,8 @@ async fn catalog(config: &Config) -> anyhow::Result<Catalog> {
 /// The same before anybody made its schema.
 async fn reached(config: &Config) -> anyhow::Result<Catalog> {
     let catalog = wiring::catalog(config)?;
-    catalog.reach().await.map_err(|error| anyhow!("{}; {}", chain(error.as_ref()), watch::REMEDY))?;
+    let reached = catalog.reach_session().await;
+    reached.map_err(|error| anyhow!("{}; {}", chain(error.as_ref()), watch::remedy(&error)))?;
     Ok(catalog)
 }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::aside::set_aside;
 use super::{Ending, Plant, Settings, Work};
-use crate::catalog::{Connection, Event, Traffic, Trouble, trouble};
+use crate::catalog::{Connection, Event, Traffic, Trouble, said, trouble};
 use crate::chain::chain;
 use crate::health::Subject;
 use crate::model::Verdict;
@@ -104,7 +104,7 @@ async fn apply(plant: &Plant, batch: Vec<Work>, settings: Settings) {
                 }
             }
             kind @ (Trouble::Race | Trouble::Away | Trouble::Other) => {
-                let said = chain(&error);
+                let said = said(&error);
                 tracing::warn!(
                     bucket = connection.bucket,
                     records = batch.len(),

@@ -91,7 +91,7 @@ pub async fn run<B: Objects>(
     shutdown: &CancellationToken,
 ) -> Result<Summary, Trouble> {
     let bucket = &connection.bucket;
-    let postgres = |action: &'static str| move |error| Trouble::Postgres(action, bucket.clone(), error);
+    let postgres = |action: &'static str| move |error| Trouble::postgres(action, bucket, error);
     let horizon = catalog.horizon(connection).await.map_err(postgres("read the horizon"))?;
     let Some(watermark) = horizon.watermark else { return Err(Trouble::NeverListed(bucket.clone())) };
     let is_kept = settings.effect == Effect::Keep;
@@ -293,7 +293,7 @@ impl<B: Objects> Comparison<'_, B> {
     }
 
     fn postgres(&self, action: &'static str) -> impl Fn(sqlx::Error) -> Trouble {
-        move |error| Trouble::Postgres(action, self.connection.bucket.clone(), error)
+        move |error| Trouble::postgres(action, &self.connection.bucket, error)
     }
 }
 

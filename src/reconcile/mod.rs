@@ -291,5 +291,5 @@ fn count(bucket: &str, repaired: &Repaired) {
 }
 
 fn postgres(connection: &Connection, action: &'static str) -> impl Fn(sqlx::Error) -> Trouble {
-    move |error| Trouble::Postgres(action, connection.bucket.clone(), error)
+    move |error| Trouble::postgres(action, &connection.bucket, error)
 }

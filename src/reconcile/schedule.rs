@@ -237,7 +237,7 @@ impl<B: Bucket + Objects> Keeper<B> {
     }
 
     pub(super) fn postgres(&self, action: &'static str) -> impl Fn(sqlx::Error) -> Trouble {
-        move |error| Trouble::Postgres(action, self.connection.bucket.clone(), error)
+        move |error| Trouble::postgres(action, &self.connection.bucket, error)
     }
 
     pub(super) async fn wait_for_backlog(&self, shutdown: &CancellationToken) {
@@ -264,7 +264,7 @@ impl<B: Bucket + Objects> Keeper<B> {
 /// S3 is spared where it keeps refusing. Postgres is asked all the time anyway, and once it is back
 /// no bucket should say for ten minutes more that it is not.
 fn longest_pause(trouble: &Trouble) -> Duration {
-    if matches!(trouble, Trouble::Postgres(..)) { LOOK_EVERY } else { PAUSE_MAX }
+    if matches!(trouble, Trouble::Postgres(..) | Trouble::Forgotten(_)) { LOOK_EVERY } else { PAUSE_MAX }
 }
 
 impl Schedule {

@@ -88,7 +88,7 @@ impl<B: Bucket> Team<B> {
     }
 
     pub(super) fn postgres(&self, action: &'static str) -> impl Fn(sqlx::Error) -> Trouble {
-        move |error| Trouble::Postgres(action, self.connection.bucket.clone(), error)
+        move |error| Trouble::postgres(action, &self.connection.bucket, error)
     }
 
     /// Goes through the ranges of the run until no more are left, here or elsewhere, with so many at

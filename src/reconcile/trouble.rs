@@ -1,5 +1,6 @@
 //! Why runs do not end well.
 
+use crate::catalog::{FORGOTTEN, FORGOTTEN_REMEDY, is_forgotten};
 use crate::chain::chain;
 use crate::fault::{Fault, Kind};
 use crate::inventory::Broken;
@@ -39,6 +40,9 @@ pub enum Trouble {
     /// Rows could not be read or written.
     #[error("{0} of {1:?}")]
     Postgres(&'static str, String, #[source] sqlx::Error),
+    /// Somebody dropped the rows while we were at work on them.
+    #[error("bucket {0:?} {FORGOTTEN}")]
+    Forgotten(String),
     /// The store does not list in byte order.
     #[error("list versions of {0:?}")]
     Unsorted(String, #[source] Unsorted),
@@ -93,6 +97,15 @@ impl Trouble {
         Self::Guarded { bucket: bucket.to_owned(), prefix: prefix.to_owned(), why, remedy }
     }
 
+    /// What an error of Postgres says of a run, or of what it is about to run in.
+    pub(crate) fn postgres(action: &'static str, bucket: &str, error: sqlx::Error) -> Self {
+        if is_forgotten(&error) {
+            Self::Forgotten(bucket.to_owned())
+        } else {
+            Self::Postgres(action, bucket.to_owned(), error)
+        }
+    }
+
     /// What is wrong, in words that stay the same while it does: the log also has the id of each request.
     pub fn message(&self) -> String {
         match self {
@@ -109,6 +122,7 @@ impl Trouble {
             Self::Needless(_) => "see what that one found",
             Self::Guarded { remedy, .. } => remedy,
             Self::Postgres(..) => "see that Postgres runs, and what its log says",
+            Self::Forgotten(_) => FORGOTTEN_REMEDY,
             Self::Unsorted(..) => "reconcile only stores that list in the byte order of keys, as S3 does",
             Self::Report(broken) => broken.remedy,
             Self::Useless(..) => {
@@ -143,6 +157,7 @@ impl Trouble {
             | Self::Guarded { .. }
             | Self::Needless(_)
             | Self::Postgres(..)
+            | Self::Forgotten(_)
             | Self::Useless(..)
             | Self::NoReport { .. }
             | Self::Flooded { .. }

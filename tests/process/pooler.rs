@@ -98,6 +98,18 @@ async fn a_pooler_that_keeps_no_sessions_is_named() {
         assert!(found.contains("two sessions") && remedy.contains("past the pooler"), "{session}");
     }
 
+    // Whoever else meets it says so, too, and not what comes of it.
+    let away = Config { database: pooler.url.clone(), ..config.clone() };
+    for command in [&["status"][..], &["reconcile"], &["migrate"], &["replay"]] {
+        let told = stage.run(&away, command).await;
+        assert!(told.code == Some(1) && told.stderr.contains("past the pooler"), "{told:?}");
+        assert!(!told.stderr.contains("prepared statement"), "{told:?}");
+    }
+    let daemon = stage.start(&away);
+    eventually("a daemon's word of it", async || daemon.log().contains("past the pooler").then_some(()))
+        .await;
+    daemon.stop().await;
+
     // Sessions are kept, and not what we set in them.
     let keeps = "pool_mode = session\nignore_startup_parameters = options,extra_float_digits";
     let pooler = Pooler::before(&stage, keeps).await;

@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use crate::catalog::{Server, Uninspected};
+use crate::catalog::{POOLED_REMEDY, Server, Uninspected};
 use crate::setup::finding::{Finding, Subject};
 use crate::watch;
 
@@ -28,13 +28,7 @@ pub(in crate::setup) fn database(
         Err(Uninspected::Away(error)) => return vec![subject.failure("reachable", error, watch::REMEDY)],
         Err(Uninspected::Pooled(how)) => {
             return vec![
-                subject.failure(
-                    "session",
-                    how,
-                    "connect to Postgres itself, past the pooler: database.url; we pool our connections, and what is prepared, set \
-                     and locked in a session has to stay there (PgBouncer: pool_mode = session of a release that passes options \
-                     on)",
-                ),
+                subject.failure("session", how, POOLED_REMEDY),
                 subject.unlooked("in any session it may look different"),
             ];
         }
