@@ -1,10 +1,12 @@
 -- What was there at some moment of the past: what is there now, with every change since then undone.
 
--- Since when all is known that happened in a bucket: since the first listing of each of its prefixes, as far as
--- the journal is kept. Null while a first listing is not complete; of a bucket that nobody connected it fails.
-create function catalog.history_from(bucket text) returns timestamptz
+-- Since when all is known that happened to keys below a prefix: since the first listing of each connection that has
+-- to do with it, as far as the journal is kept. Null while a first listing is not complete; of what nobody connected it
+-- fails.
+create function catalog.history_from(bucket text, prefix text default '') returns timestamptz
 language sql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
-    select case when catalog.is_connected(history_from.bucket) and bool_and(first.window_to is not null)
+    select case when catalog.is_connected(history_from.bucket, history_from.prefix)
+                     and bool_and(first.window_to is not null)
                 then greatest(max(first.window_to), max(since)) end
     from catalog.journal_kept cross join catalog.connections
     left join lateral (
@@ -13,13 +15,14 @@ language sql stable parallel safe security definer set search_path = pg_catalog,
           and source = 'listing' and status = 'complete'
     ) as first on true
     where connections.bucket = history_from.bucket
+      and (starts_with(history_from.prefix, connections.prefix) or starts_with(connections.prefix, history_from.prefix))
 $$;
 
 -- Fails for a moment that nothing, or not all, is known of.
-create function catalog.is_known(bucket text, at timestamptz) returns boolean
+create function catalog.is_known(bucket text, at timestamptz, prefix text) returns boolean
 language plpgsql stable parallel safe as $$
 declare
-    since timestamptz := catalog.history_from(bucket);
+    since timestamptz := catalog.history_from(bucket, prefix);
 begin
     if at is null or at > clock_timestamp() then
         raise exception 'what is in bucket "%" at % is not known yet', bucket, coalesce(at::text, 'no moment')
@@ -36,7 +39,9 @@ begin
 end
 $$;
 
-create function catalog.as_of(bucket text, at timestamptz)
+-- Below a prefix, rows are read by the index. Of the journal all lines since then are read all the same, but only those
+-- below the prefix are kept: an index that can do better costs every event more than that is worth (docs/PERFORMANCE.md).
+create function catalog.as_of(bucket text, at timestamptz, prefix text default '')
 returns table (
     key              text,
     version_id       text,
@@ -59,7 +64,9 @@ returns table (
             -- What is compared with null is not even looked at, so nothing would refuse it.
             where changes.bucket = coalesce(as_of.bucket, '')
               and recorded_at > coalesce(as_of.at, '-infinity') - interval '1 day'
-              and catalog.is_known(as_of.bucket, as_of.at)
+              and changes.key >= coalesce(as_of.prefix, '')
+              and changes.key < coalesce(catalog.after_prefix(as_of.prefix), repeat(chr(1114111), 257))
+              and catalog.is_known(as_of.bucket, as_of.at, as_of.prefix)
         ) as line
         where happened > coalesce(as_of.at, '-infinity')
         order by line.key, line.version_id, change_id
@@ -99,12 +106,16 @@ returns table (
     select now.key, now.version_id, now.is_latest, now.is_delete_marker, now.size, now.etag, now.last_modified,
            now.storage_class, true
     from catalog.object_versions as now
-    where now.bucket = as_of.bucket and not exists (select from touched where touched.key = now.key)
+    where now.bucket = as_of.bucket
+      -- No key has more than 1,024 bytes, so none is beyond the greatest 257 characters.
+      and now.key >= as_of.prefix
+      and now.key < coalesce(catalog.after_prefix(as_of.prefix), repeat(chr(1114111), 257))
+      and not exists (select from touched where touched.key = now.key)
     union all
     select ranked.key, ranked.version_id, place = 1, ranked.is_delete_marker, ranked.size, ranked.etag,
            ranked.last_modified, ranked.storage_class, ranked.is_certain and (place > 2 or is_close is not true)
     from ranked
 $$;
 
-comment on function catalog.as_of is 'The versions and markers that were in a bucket at a moment of the past.';
+comment on function catalog.as_of is 'The versions and markers that were in a bucket, or below a prefix of it, at a moment of the past.';
 comment on function catalog.history_from is 'The earliest moment that as_of knows of; null while the first listing is not complete.';

@@ -24,12 +24,18 @@ async fn now(pool: &PgPool) -> Vec<Row> {
 
 /// What was there so many seconds after noon, and whether all of it is certain.
 async fn then(pool: &PgPool, seconds: f64) -> Result<(Vec<Row>, bool), sqlx::Error> {
+    below(pool, seconds, "").await
+}
+
+/// The same below a prefix.
+async fn below(pool: &PgPool, seconds: f64, prefix: &str) -> Result<(Vec<Row>, bool), sqlx::Error> {
     let rows: Vec<(String, String, bool, bool, Option<String>, bool)> = sqlx::query_as(
         "select key, version_id, is_latest, is_delete_marker, etag, is_certain
-         from catalog.as_of('genomics', $1 + make_interval(secs => $2)) order by 1, 2",
+         from catalog.as_of('genomics', $1 + make_interval(secs => $2), $3) order by 1, 2",
     )
     .bind(NOW)
     .bind(seconds)
+    .bind(prefix)
     .fetch_all(pool)
     .await?;
     let is_certain = rows.iter().all(|row| row.5);
@@ -91,6 +97,75 @@ async fn any_moment_of_a_history_is_as_it_was(pool: PgPool) {
     }
 }
 
+/// Keys and prefixes that mean something to `like`, to byte orders, and to whoever looks for the next text. Of a key
+/// that begins with `w` there are versions.
+const HOSTILE: [&str; 16] = [
+    "%",
+    "%/a",
+    "_",
+    "_/a",
+    "a/%",
+    "a/_",
+    "ab",
+    "w\\",
+    "w\\%",
+    "w\u{D7FF}",
+    "w\u{E000}",
+    "wé",
+    "we\u{301}",
+    "\u{10FFFF}",
+    "\u{10FFFF}\u{10FFFF}",
+    "w\u{10FFFF}",
+];
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_was_below_a_prefix_is_told_whatever_the_prefix(pool: PgPool) {
+    let (catalog, connection) = listed_once(&pool).await;
+    let seed =
+        std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    println!("SEED={seed}");
+    let mut rng = Rng::with_seed(seed);
+    let mut is_there = Vec::new();
+    let mut recorded = Vec::new();
+    for moment in (2..120).step_by(2) {
+        let key = HOSTILE[rng.usize(..HOSTILE.len())];
+        let claim = random_claim(&mut rng, key, moment, &mut is_there);
+        catalog.apply(&connection, &[(key, &claim)], NOW).await.unwrap();
+        recorded.push((moment, now(&pool).await));
+    }
+    let mut prefixes = HOSTILE.to_vec();
+    prefixes.extend(["", "a", "a/", "w", "nothing", "\u{FFFF}"]);
+    for (moment, rows) in recorded.into_iter().step_by(5) {
+        for prefix in &prefixes {
+            let expected: Vec<Row> = rows.iter().filter(|row| row.0.starts_with(prefix)).cloned().collect();
+            let told = below(&pool, moment as f64 + 0.5, prefix).await.unwrap();
+            assert_eq!(told, (expected, true), "seed {seed}: {prefix:?}, {moment} s after noon");
+        }
+    }
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn each_prefix_has_a_history_of_its_own(pool: PgPool) {
+    let catalog = Catalog::on(pool.clone());
+    let (runs, notes) = (connection("runs/"), connection("notes/"));
+    for connection in [&runs, &notes] {
+        catalog.connect(connection, NOW).await.unwrap();
+    }
+    let run = started(&catalog, &runs, at(-20)).await;
+    see(&catalog, &runs, &run, &[]).await;
+    assert!(catalog.complete_run(&runs, &run, NOW).await.unwrap());
+    let put = put("v1", "e1", "01", 1);
+    catalog.apply(&runs, &[("runs/1/a", &put)], NOW).await.unwrap();
+    for (prefix, told) in [("runs/", 1), ("runs/1/", 1), ("runs/2/", 0)] {
+        assert_eq!(below(&pool, 2.0, prefix).await.unwrap().0.len(), told, "{prefix}");
+    }
+    let error = async |prefix| below(&pool, 2.0, prefix).await.expect_err("no answer").to_string();
+    for prefix in ["", "notes/", "notes/1"] {
+        assert!(error(prefix).await.contains("the first listing of bucket \"genomics\" is not complete"));
+    }
+    assert!(error("other/").await.contains("prefix \"other/\" of bucket \"genomics\" is not connected"));
+}
+
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_listings_found_is_not_certain_for_the_time_before(pool: PgPool) {
     let (catalog, connection) = listed_once(&pool).await;
@@ -135,6 +210,7 @@ async fn what_is_not_known_is_an_error(pool: PgPool) {
     for (statement, expected) in [
         ("select from catalog.as_of('genomics', null)", "at no moment is not known yet"),
         ("select from catalog.as_of(null, now())", "is not connected"),
+        ("select from catalog.as_of('genomics', now(), null)", "is not connected"),
         ("select catalog.history_from('genomic')", "bucket \"genomic\" is not connected"),
         ("select catalog.history_from(null)", "is not connected"),
     ] {

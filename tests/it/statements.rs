@@ -31,7 +31,7 @@ const ABOUT_ALL: [(&str, &str); 1] = [(
     "the size of the table, by whichever row comes first, to draw a sample from it",
 )];
 
-/// Functions of the database that read versions: `as_of` is asked for all of a bucket, `ls` goes from one stretch of
+/// Functions of the database that read versions: `as_of` is asked for a bucket or a prefix, `ls` goes from one stretch of
 /// keys to the next, and `wrong_stats` counts a bucket at the end of a complete run.
 const FUNCTIONS: [&str; 3] = ["as_of", "ls", "wrong_stats"];
 
