@@ -56,23 +56,48 @@ create table catalog.slots (
 ) partition by list (bucket);
 
 -- A bucket is a partition, so that a billion rows leave with one drop. Its indexes do without the
--- bucket's name, which is the same in all its rows.
+-- bucket's name, which is the same in all its rows. A very large one is itself in several, by a hash of
+-- the key, each with indexes of its own: what Postgres does to one of them it does to as much less.
 create sequence catalog.partition_number;
 
-create function catalog.add_partition(bucket text) returns void language plpgsql as $$
+create function catalog.add_partition(bucket text, partitions integer default 1) returns void language plpgsql as $$
 declare
     relation text := 'slots_' || nextval('catalog.partition_number');
+begin
+    if partitions = 1 then
+        perform catalog.add_leaf(relation);
+    else
+        execute format('create table catalog.%I (like catalog.slots including defaults including constraints)
+                        partition by hash (key)', relation);
+        for number in 0 .. partitions - 1 loop
+            perform catalog.add_leaf(relation || '_' || number);
+            execute format('alter table catalog.%I attach partition catalog.%I for values with (modulus %s, remainder %s)',
+                           relation, relation || '_' || number, partitions, number);
+        end loop;
+    end if;
+    execute format('alter table catalog.slots attach partition catalog.%I for values in (%L)', relation, bucket);
+end
+$$;
+
+-- A table for rows of one bucket.
+create function catalog.add_leaf(relation text) returns void language plpgsql as $$
 begin
     -- Room for a null version that is written over to stay on its page, where no index hears of it; and no more dead
     -- rows, up to a hundred million, than a vacuum keeps in mind at once (docs/PERFORMANCE.md).
     execute format('create table catalog.%I (like catalog.slots including defaults including constraints)
                     with (fillfactor = 95, autovacuum_vacuum_scale_factor = 0.1)', relation);
     execute format('create unique index %I on catalog.%I (key, version_id)', relation || '_version', relation);
-    -- At most one latest version of a key, whatever the code believes.
+    -- At most one latest version of a key, whatever the code believes. All versions of a key are in one table.
     execute format('create unique index %I on catalog.%I (key) where is_latest', relation || '_latest', relation);
     execute format('create index %I on catalog.%I (key) where not is_present', relation || '_removed', relation);
-    execute format('alter table catalog.slots attach partition catalog.%I for values in (%L)', relation, bucket);
 end
+$$;
+
+-- What has the rows of a bucket: a table, or several by a hash of the key. Null without one.
+create function catalog.partition_of(bucket text) returns regclass language sql stable as $$
+    select inhrelid::regclass from pg_inherits join pg_class on pg_class.oid = inhrelid
+    where inhparent = 'catalog.slots'::regclass
+      and pg_get_expr(relpartbound, pg_class.oid) = format('FOR VALUES IN (%L)', bucket)
 $$;
 
 -- Keys in doubt: each is to be listed, alone. The ticket changes with every new doubt, so that one

@@ -2,14 +2,10 @@
 -- billion of them as for one.
 create function catalog.drop_partition(bucket text) returns void language plpgsql as $$
 declare
-    relation regclass;
+    relation regclass := catalog.partition_of(bucket);
 begin
-    for relation in
-        select inhrelid::regclass from pg_inherits join pg_class on pg_class.oid = inhrelid
-        where inhparent = 'catalog.slots'::regclass
-          and pg_get_expr(relpartbound, pg_class.oid) = format('FOR VALUES IN (%L)', bucket)
-    loop
+    if relation is not null then
         execute format('drop table %s', relation);
-    end loop;
+    end if;
 end
 $$;

@@ -2,11 +2,11 @@
 -- partitions, by the functions for that.
 
 -- These run as whoever owns them, so nobody else may call them unless that is granted.
-alter function catalog.add_partition(text) security definer set search_path = pg_catalog, pg_temp;
+alter function catalog.add_partition(text, integer) security definer set search_path = pg_catalog, pg_temp;
 alter function catalog.drop_partition(text) security definer set search_path = pg_catalog, pg_temp;
 alter function catalog.add_journal_days(integer) security definer set search_path = pg_catalog, pg_temp;
 alter function catalog.drop_journal_days(interval) security definer set search_path = pg_catalog, pg_temp;
-revoke execute on function catalog.add_partition(text), catalog.drop_partition(text),
+revoke execute on function catalog.add_partition(text, integer), catalog.drop_partition(text),
     catalog.add_journal_days(integer), catalog.drop_journal_days(interval) from public;
 
 -- Grants a role what `stocktake serve --no-migrate` and the other commands need. What later migrations of the same

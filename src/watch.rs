@@ -13,6 +13,7 @@ use crate::chain::chain;
 use crate::clock::Clock;
 use crate::health::{Health, Subject};
 use crate::ingest::Backlog;
+use crate::setup::{Verdict, examine_partitions};
 use crate::{metrics, pulse};
 
 /// How often Postgres is told that we are there.
@@ -90,6 +91,15 @@ async fn prepare_once(
             .connect(connection, clock())
             .await
             .with_context(|| format!("make room for bucket {bucket:?} below {prefix:?}"))?;
+        let found = catalog
+            .partitions(bucket)
+            .await
+            .with_context(|| format!("look at the tables of bucket {bucket:?}"))?;
+        let finding =
+            examine_partitions(bucket, connection.partitions, found.unwrap_or(connection.partitions));
+        if finding.verdict == Verdict::Warning {
+            tracing::warn!(remedy = finding.remedy, "{}: {}", finding.subject, finding.found);
+        }
     }
     Ok(())
 }

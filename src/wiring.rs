@@ -142,6 +142,7 @@ pub(crate) fn connection(config: &Config, bucket: &config::Bucket) -> Arc<Connec
         bucket: bucket.name.clone(),
         prefix: bucket.prefix.clone(),
         ignore: bucket.ignore.clone(),
+        partitions: bucket.partitions,
         terms: Terms {
             margin: config.merge.margin,
             trust_sequencers: bucket.trust_sequencers,

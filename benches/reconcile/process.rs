@@ -139,7 +139,13 @@ pub(crate) fn connection(name: &str) -> Connection {
         is_journaled: true,
         is_enriched: false,
     };
-    Connection { bucket: name.to_owned(), prefix: String::new(), ignore: Ignore::default(), terms }
+    Connection {
+        bucket: name.to_owned(),
+        prefix: String::new(),
+        ignore: Ignore::default(),
+        partitions: 1,
+        terms,
+    }
 }
 
 fn memory() -> anyhow::Result<u64> {

@@ -18,6 +18,8 @@ pub struct Connection {
     pub prefix: String,
     /// Keys of these that stay out.
     pub ignore: Ignore,
+    /// How many tables the rows of the bucket are spread over when it is connected: a power of two.
+    pub partitions: u32,
     /// How its claims and observations are merged.
     pub terms: Terms,
 }
@@ -79,7 +81,7 @@ pub(super) async fn hold(
 }
 
 impl Catalog {
-    /// Makes room for a bucket: its row and its partition. Does nothing where they are.
+    /// Makes room for a bucket: its row and its partitions. Does nothing where they are.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
@@ -107,14 +109,29 @@ impl Catalog {
                 .execute(&mut *transaction)
                 .await?;
             sqlx::query(
-                "select catalog.add_partition($1)
+                "select catalog.add_partition($1, $2)
                  where (select count(*) from catalog.connections where bucket = $1) = 1",
             )
             .bind(&connection.bucket)
+            .bind(connection.partitions.cast_signed())
             .execute(&mut *transaction)
             .await?;
         }
         transaction.commit().await
+    }
+
+    /// How many tables the rows of a bucket are spread over; none where it is not connected.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses, or the schema is not there.
+    pub async fn partitions(&self, bucket: &str) -> Result<Option<u32>, sqlx::Error> {
+        let leaves: i64 = sqlx::query_scalar(
+            "select count(*) filter (where isleaf) from pg_partition_tree(catalog.partition_of($1))",
+        )
+        .bind(bucket)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(u32::try_from(leaves).ok().filter(|leaves| *leaves > 0))
     }
 
     /// Whether there is room for a bucket.

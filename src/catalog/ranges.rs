@@ -230,11 +230,11 @@ impl Catalog {
         prefix: &str,
     ) -> Result<(Vec<String>, f64), sqlx::Error> {
         let blocks: Option<f64> = sqlx::query_scalar(
-            "select pg_relation_size(tableoid::regclass)::float8 / current_setting('block_size')::float8
-             from catalog.slots where bucket = $1 limit 1",
+            "select sum(pg_relation_size(relid))::float8 / current_setting('block_size')::float8
+             from pg_partition_tree(catalog.partition_of($1))",
         )
         .bind(&connection.bucket)
-        .fetch_optional(&self.pool)
+        .fetch_one(&self.pool)
         .await?;
         let Some(blocks) = blocks else { return Ok((Vec::new(), 0.0)) };
         let percent = (100.0 * SAMPLE_BLOCKS / blocks).min(100.0);

@@ -63,13 +63,25 @@ pub(super) fn date(moment: Timestamp) -> OffsetDateTime {
 /// a version that was not there when the first began is neither locked nor shown by it. The second
 /// asks for the keys that the first found: most keys of a busy day are new. A key without rows cannot
 /// be locked; two who insert its first version meet at a unique index.
+///
+/// Both look for one key after the other: where rows are spread over tables by their keys, `= any` would look for
+/// each key in each of them, and a join may be read all of a table for that nobody has analyzed yet.
 pub(super) async fn load(
     connection: &mut PgConnection,
     bucket: &str,
     keys: &[&str],
 ) -> Result<Stacks, sqlx::Error> {
+    // Who locks in one order never waits in a circle.
+    let mut keys = keys.to_vec();
+    keys.sort_unstable();
+    keys.dedup();
     let mut held: Vec<String> = sqlx::query_scalar(
-        "select key from catalog.slots where bucket = $1 and key = any($2) order by key, version_id for update",
+        "select held.key
+         from unnest($2::text[]) as wanted (key)
+         cross join lateral (
+             select slots.key from catalog.slots
+             where slots.bucket = $1 and slots.key = wanted.key order by version_id for update
+         ) as held",
     )
     .bind(bucket)
     .bind(keys)
@@ -80,10 +92,15 @@ pub(super) async fn load(
         return Ok(Stacks::new());
     }
     let rows: Vec<SlotRow> = sqlx::query_as(
-        "select key, version_id, is_present, is_latest, is_delete_marker, is_exact, size, etag, storage_class,
-                sequencer, floor, event_time, observed_from, observed_to, last_modified, attributes_at
-         from catalog.slots
-         where bucket = $1 and key = any($2)",
+        "select held.*
+         from unnest($2::text[]) as wanted (key)
+         cross join lateral (
+             select key, version_id, is_present, is_latest, is_delete_marker, is_exact, size, etag, storage_class,
+                    sequencer, floor, event_time, observed_from, observed_to, last_modified, attributes_at
+             from catalog.slots
+             where slots.bucket = $1 and slots.key = wanted.key
+             offset 0
+         ) as held",
     )
     .bind(bucket)
     .bind(held)

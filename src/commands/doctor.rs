@@ -4,7 +4,7 @@ use anyhow::Context;
 
 use super::policy::parts;
 use super::print;
-use crate::catalog::Uninspected;
+use crate::catalog::{Catalog, Uninspected};
 use crate::chain::chain;
 use crate::cli::{Doctor, Exit, Format};
 use crate::clock::Clock;
@@ -12,7 +12,7 @@ use crate::config::{Bucket, Config};
 use crate::setup::aws::Account;
 use crate::setup::doctor::{Depth, examine};
 use crate::setup::probe::{Change, probe};
-use crate::setup::{Finding, Verdict, Wish, examine_database};
+use crate::setup::{Finding, Verdict, Wish, examine_database, examine_partitions};
 use crate::wiring::{self, Clients};
 use crate::words::{counted, printable};
 
@@ -28,7 +28,8 @@ pub(super) async fn doctor(
         None => config.buckets.iter().collect(),
     };
     let mut report = Report::new(format);
-    report.tell(database(config, clock).await)?;
+    let (findings, catalog) = database(config, clock).await;
+    report.tell(findings)?;
     let mut clients = Clients::default();
     for bucket in &buckets {
         let queues = wiring::queues_of(config, bucket);
@@ -42,6 +43,7 @@ pub(super) async fn doctor(
         })
         .await;
         printed?;
+        report.tell(partitions(catalog.as_ref(), bucket).await)?;
         let change = match (options.probe, options.probe_write) {
             (_, true) => Change::Ours,
             (true, _) => Change::Theirs,
@@ -117,12 +119,22 @@ async fn round_trip(
     .await
 }
 
-async fn database(config: &Config, clock: Clock) -> Vec<Finding> {
-    let server = match wiring::catalog(config) {
-        Ok(catalog) => catalog.look().await,
-        Err(error) => Err(Uninspected::Away(chain(error.as_ref()))),
+/// What was found of Postgres, and the catalog if it has one.
+async fn database(config: &Config, clock: Clock) -> (Vec<Finding>, Option<Catalog>) {
+    let (server, catalog) = match wiring::catalog(config) {
+        Ok(catalog) => (catalog.look().await, Some(catalog)),
+        Err(error) => (Err(Uninspected::Away(chain(error.as_ref()))), None),
     };
-    examine_database(&server, config.database.max_connections, clock())
+    let has_schema = server.as_ref().is_ok_and(|server| server.has_schema);
+    let findings = examine_database(&server, config.database.max_connections, clock());
+    (findings, catalog.filter(|_| has_schema))
+}
+
+/// What was found of the bucket's tables; nothing of one that is not connected yet, nor where Postgres does not say.
+async fn partitions(catalog: Option<&Catalog>, bucket: &Bucket) -> Vec<Finding> {
+    let Some(catalog) = catalog else { return Vec::new() };
+    let found = catalog.partitions(&bucket.name).await.ok().flatten();
+    found.map(|found| examine_partitions(&bucket.name, bucket.partitions, found)).into_iter().collect()
 }
 
 /// A finding, below what it is about if that was not said yet.

@@ -15,6 +15,8 @@ use crate::ignore::Ignore;
 const RECONCILE_MIN: Duration = Duration::from_secs(1);
 const RECONCILE_MAX: Duration = Duration::from_secs(31_557_600);
 const REQUESTS_PER_SECOND_MAX: u32 = 100_000;
+/// A statement about many keys opens each of them, with its three indexes.
+const PARTITIONS_MAX: u32 = 64;
 /// The longest key S3 takes, in bytes of UTF-8.
 const PREFIX_BYTES_MAX: usize = 1_024;
 
@@ -39,6 +41,8 @@ pub struct Bucket {
     pub enrich: Enrich,
     /// The key that objects are encrypted with, if it is not AWS's: policies have to name it.
     pub kms_key: Option<String>,
+    /// How many tables its rows are spread over, 1: a power of two. Whoever connects the bucket makes them.
+    pub partitions: u32,
     /// The region it must be in, where the entry itself names one. That of `[aws]` is only where
     /// requests go first.
     pub required_region: Option<String>,
@@ -89,6 +93,7 @@ impl Bucket {
             ignore: ignore(section),
             enrich: enrich(section),
             kms_key: access::kms_key(section),
+            partitions: partitions(section),
             required_region,
             access,
         }
@@ -112,6 +117,14 @@ fn enrich(section: &mut Section<'_>) -> Enrich {
         }
     }
     enrich
+}
+
+fn partitions(section: &mut Section<'_>) -> u32 {
+    let partitions: u32 = section.number("partitions", 1..=PARTITIONS_MAX);
+    if !partitions.is_power_of_two() {
+        section.mistake("partitions", format_args!("must be a power of two, not {partitions}"));
+    }
+    partitions
 }
 
 fn ignore(section: &mut Section<'_>) -> Ignore {

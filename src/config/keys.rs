@@ -129,6 +129,7 @@ pub(super) const BUCKET: Section = list(
         unset("ignore"),
         unset("enrich"),
         unset("kms_key"),
+        preset("partitions", "1"),
         unset("region"),
         unset("endpoint_url"),
         unset("role_arn"),

@@ -199,6 +199,14 @@ impl Config {
                 );
                 mistakes.push(Mistake::new(format!("bucket[{index}].reconcile_every"), message));
             }
+            let shared = self.buckets[..index].iter().position(|other| bucket.name == other.name);
+            if let Some(other) = shared.filter(|other| self.buckets[*other].partitions != bucket.partitions) {
+                let message = format!(
+                    "must be that of bucket[{other}], {}, not {}: all parts of {:?} share their tables",
+                    self.buckets[other].partitions, bucket.partitions, bucket.name
+                );
+                mistakes.push(Mistake::new(format!("bucket[{index}].partitions"), message));
+            }
             if let Some(twin) = twin {
                 let message = format!(
                     "{:?} overlaps bucket[{twin}].prefix {:?}, and both are in \"{}\": a key can belong to one only",

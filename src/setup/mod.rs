@@ -34,3 +34,8 @@ pub fn examine_database(
 ) -> Vec<Finding> {
     checks::database(server, connections, now)
 }
+
+/// Checks how many tables the rows of a bucket are spread over, which are to be `wanted`.
+pub fn examine_partitions(bucket: &str, wanted: u32, found: u32) -> Finding {
+    checks::partitions(bucket, wanted, found)
+}

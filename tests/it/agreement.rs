@@ -2,9 +2,11 @@
 //! of their batches makes of the pure stacks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use fastrand::Rng;
+use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use stocktake::catalog::{Catalog, Connection, MIGRATOR, Terms};
 use stocktake::ignore::Ignore;
@@ -16,6 +18,8 @@ use time::macros::datetime;
 const NOW: OffsetDateTime = datetime!(2026-11-01 12:00 UTC);
 const ROUNDS: usize = 250;
 const BATCH_MAX: usize = 12;
+
+static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| metrics::install().unwrap());
 
 type Batch = Vec<(String, Claim)>;
 /// The stacks that are not empty, and the keys in doubt.
@@ -66,7 +70,7 @@ async fn apply(catalog: &Catalog, connection: &Connection, batch: &Batch) {
 }
 
 /// How often a transaction was tried again, in this whole process.
-fn retries(handle: &metrics_exporter_prometheus::PrometheusHandle) -> f64 {
+fn retries(handle: &PrometheusHandle) -> f64 {
     let text = handle.render();
     let line = text.lines().find_map(|line| line.strip_prefix("stocktake_commit_retries_total "));
     line.and_then(|count| count.parse().ok()).unwrap_or_default()
@@ -74,7 +78,12 @@ fn retries(handle: &metrics_exporter_prometheus::PrometheusHandle) -> f64 {
 
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn two_writers_leave_what_one_order_of_their_batches_makes(pool: PgPool) {
-    let handle = metrics::install().unwrap();
+    two_writers(pool, 1).await;
+}
+
+/// The same of a bucket whose rows are in so many tables.
+pub(crate) async fn two_writers(pool: PgPool, partitions: u32) {
+    LazyLock::force(&METRICS);
     let seed =
         std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
     println!("SEED={seed}");
@@ -86,8 +95,13 @@ async fn two_writers_leave_what_one_order_of_their_batches_makes(pool: PgPool) {
         is_journaled: true,
         is_enriched: false,
     };
-    let connection =
-        Connection { bucket: "genomics".to_owned(), prefix: String::new(), ignore: Ignore::default(), terms };
+    let connection = Connection {
+        bucket: "genomics".to_owned(),
+        prefix: String::new(),
+        ignore: Ignore::default(),
+        partitions,
+        terms,
+    };
     let (one, other) = (Catalog::on(pool.clone()), Catalog::on(pool.clone()));
     one.connect(&connection, NOW).await.unwrap();
     let horizon = one.horizon(&connection).await.unwrap();
@@ -110,5 +124,5 @@ async fn two_writers_leave_what_one_order_of_their_batches_makes(pool: PgPool) {
         );
         state = found;
     }
-    assert!(retries(&handle) > 0.0, "no transaction lost a race, so the retry was not tested");
+    assert!(retries(&METRICS) > 0.0, "no transaction lost a race, so the retry was not tested");
 }

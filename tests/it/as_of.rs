@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use sqlx::PgPool;
-use stocktake::catalog::{Catalog, Connection, MIGRATOR, Sighting};
-use stocktake::model::{Claim, Fact};
+use stocktake::catalog::{Catalog, Connection, MIGRATOR, Sighting, Trigger};
+use stocktake::model::{Claim, Fact, Span};
 
-use crate::support::{NOW, at, claim, connected, listed, put, repair, see, started, window};
+use crate::support::{
+    NOW, at, claim, connected, connection, divided, listed, put, repair, see, started, window,
+};
 
 /// What is there, but for what a listing fills in: key, version, latest, marker, etag.
 type Row = (String, String, bool, bool, Option<String>);
@@ -44,7 +46,12 @@ async fn below(pool: &PgPool, seconds: f64, prefix: &str) -> Result<(Vec<Row>, b
 
 /// A bucket in which two keys are when history begins.
 async fn listed_once(pool: &PgPool) -> (Catalog, Connection) {
-    let (catalog, connection) = connected(pool.clone()).await;
+    listed_into(pool, 1).await
+}
+
+/// The same with its rows in so many tables.
+async fn listed_into(pool: &PgPool, partitions: u32) -> (Catalog, Connection) {
+    let (catalog, connection) = divided(pool.clone(), partitions).await;
     let run = started(&catalog, &connection, at(-20)).await;
     let sighting = |key: &str, version| Sighting {
         key: key.to_owned(),
@@ -120,7 +127,12 @@ const HOSTILE: [&str; 16] = [
 
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_was_below_a_prefix_is_told_whatever_the_prefix(pool: PgPool) {
-    let (catalog, connection) = listed_once(&pool).await;
+    below_prefixes(pool, 1).await;
+}
+
+/// The same of a bucket whose rows are in so many tables.
+pub(crate) async fn below_prefixes(pool: PgPool, partitions: u32) {
+    let (catalog, connection) = listed_into(&pool, partitions).await;
     let seed =
         std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
     println!("SEED={seed}");
@@ -151,7 +163,8 @@ async fn each_prefix_has_a_history_of_its_own(pool: PgPool) {
     for connection in [&runs, &notes] {
         catalog.connect(connection, NOW).await.unwrap();
     }
-    let run = started(&catalog, &runs, at(-20)).await;
+    let run = catalog.start_run(&runs, "runs/", Trigger::Operator, &[Span::all()], at(-20), NOW).await;
+    let run = run.unwrap().unwrap();
     see(&catalog, &runs, &run, &[]).await;
     assert!(catalog.complete_run(&runs, &run, NOW).await.unwrap());
     let put = put("v1", "e1", "01", 1);

@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use stocktake::catalog::{Catalog, MIGRATOR};
 use stocktake::model::{Claim, Fact};
 
-use crate::support::{NOW, claim, connected, connection, put};
+use crate::support::{NOW, claim, connected, connection, divided, put};
 
 /// What `ListObjectsV2` answers, as its documentation says it: keys below the prefix, those with the
 /// delimiter after the prefix rolled up into what is up to and with it. Folders first.
@@ -88,7 +88,12 @@ fn random_key(rng: &mut Rng) -> String {
 
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn folders_are_those_of_s3_whatever_the_keys(pool: PgPool) {
-    let (catalog, connection) = connected(pool.clone()).await;
+    hostile_folders(pool, 1).await;
+}
+
+/// The same of a bucket whose rows are in so many tables.
+pub(crate) async fn hostile_folders(pool: PgPool, partitions: u32) {
+    let (catalog, connection) = divided(pool.clone(), partitions).await;
     let seed =
         std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
     println!("SEED={seed}");

@@ -16,6 +16,7 @@ mod inventory;
 mod journal;
 mod pace;
 mod page;
+mod partitioned;
 mod pulse;
 mod ranges;
 mod recheck;

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::store::page::{Request, write};
 use crate::store::synthetic::{HUGE, HUGE_ONE};
 use crate::store::{REGION, Synthetic, Weather, serve};
-use crate::support::{connected, connection, eventually, rows, window};
+use crate::support::{connection, divided, eventually, rows, window};
 
 const SEED: u64 = 7;
 
@@ -80,7 +80,12 @@ fn the_stand_in_lists_every_version_once_on_pages_of_any_size() {
 
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_a_bucket_of_many_pages_holds_is_in_the_catalog(pool: PgPool) {
-    let (catalog, connection) = connected(pool.clone()).await;
+    many_pages(pool, 1).await;
+}
+
+/// The same of a bucket whose rows are in so many tables.
+pub(crate) async fn many_pages(pool: PgPool, partitions: u32) {
+    let (catalog, connection) = divided(pool.clone(), partitions).await;
     let synthetic = Synthetic::new(SEED, 30_000);
     assert_eq!(synthetic.versions(HUGE_ONE), HUGE, "one key goes on for pages");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -43,7 +43,7 @@ fn every_mistake_is_reported_at_once() {
             "admin.listen: must be an IP address and a port such as \"127.0.0.1:9464\", or \"\" for none, not \"localhost:9464\"",
             "log.format: must be \"text\" or \"json\", not \"xml\"",
             "queue[0].url: is an ARN: write the queue's URL, such as \"https://sqs.eu-central-1.amazonaws.com/123456789012/stocktake\"",
-            "bucket[0].prefx: unknown key; known here: name, prefix, project_region, reconcile_every, source, inventory, inventory_role_arn, inventory_external_id, requests_per_second, trust_sequencers, ignore, enrich, kms_key, region, endpoint_url, role_arn, external_id, session_name, session_duration",
+            "bucket[0].prefx: unknown key; known here: name, prefix, project_region, reconcile_every, source, inventory, inventory_role_arn, inventory_external_id, requests_per_second, trust_sequencers, ignore, enrich, kms_key, partitions, region, endpoint_url, role_arn, external_id, session_name, session_duration",
             "bucket[0].name: \"a\" cannot be a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens, a letter or digit at both ends, no two dots together and not an IP address",
             "bucket[1].name: is required: set it in the file, or as STOCKTAKE_BUCKET__1__NAME",
             "bucket[1].prefix: must not begin with /: S3's keys are not paths, and \"/a\" is another key than \"a\"; write \"b\"",
@@ -274,6 +274,31 @@ fn buckets_are_checked() {
             "bucket[0].project_region: \"Atlantis\" is neither a region's code nor a name of one; known names: Australia, Canada, Germany, India, Indonesia, Israel, Japan, Singapore, South Korea, UK, United Arab Emirates, United States",
             "bucket[1].region: is us-east-1, but project_region means eu-central-1: leave one of them out",
             "bucket[2].prefix: \"x/\" overlaps bucket[0].prefix \"\", and both are in \"abc\": a key can belong to one only",
+        ],
+    );
+}
+
+#[test]
+fn a_bucket_has_one_number_of_tables() {
+    check(
+        "[[bucket]]
+         name = 'abc'
+         prefix = 'x/'
+         partitions = 8
+         [[bucket]]
+         name = 'abc'
+         prefix = 'y/'
+         [[bucket]]
+         name = 'def'
+         partitions = 3
+         [[bucket]]
+         name = 'ghi'
+         partitions = 128",
+        &[],
+        &[
+            "bucket[2].partitions: must be a power of two, not 3",
+            "bucket[3].partitions: must be a whole number from 1 to 64, not \"128\"",
+            "bucket[1].partitions: must be that of bucket[0], 8, not 1: all parts of \"abc\" share their tables",
         ],
     );
 }

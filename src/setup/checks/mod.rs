@@ -6,6 +6,7 @@ mod bucket;
 mod database;
 mod delivery;
 mod key;
+mod partitions;
 mod queue;
 
 pub(super) use access::{access, chained};
@@ -13,6 +14,7 @@ pub(super) use bucket::{allowed, bucket};
 pub(super) use database::database;
 pub(super) use delivery::{Hops, delivery, described, storage_classes, ways_round};
 pub(super) use key::{Reader, key};
+pub(super) use partitions::partitions;
 #[cfg(test)]
 pub(super) use queue::MESSAGE_BYTES;
 pub(super) use queue::{dead_letters, policy, queue, sample};

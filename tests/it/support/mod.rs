@@ -67,11 +67,17 @@ pub(crate) fn connection(prefix: &str) -> Connection {
         is_journaled: true,
         is_enriched: false,
     };
-    Connection { bucket: "genomics".to_owned(), prefix: prefix.to_owned(), ignore: Ignore::default(), terms }
+    let (bucket, prefix, ignore) = ("genomics".to_owned(), prefix.to_owned(), Ignore::default());
+    Connection { bucket, prefix, ignore, partitions: 1, terms }
 }
 
 pub(crate) async fn connected(pool: PgPool) -> (Catalog, Connection) {
-    let (catalog, connection) = (Catalog::on(pool), connection(""));
+    divided(pool, 1).await
+}
+
+/// A bucket whose rows are in so many tables.
+pub(crate) async fn divided(pool: PgPool, partitions: u32) -> (Catalog, Connection) {
+    let (catalog, connection) = (Catalog::on(pool), Connection { partitions, ..connection("") });
     catalog.connect(&connection, NOW).await.unwrap();
     (catalog, connection)
 }
