@@ -16,7 +16,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 
-use crate::support::Stage;
+use crate::support::{Stage, eventually};
 
 /// A message of gRPC's that says nothing: not compressed, of no length
 /// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
@@ -49,10 +49,8 @@ impl Collected {
     }
 }
 
-/// A collector, and where it is.
-async fn collector() -> (Collected, String) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+/// A collector that listens there.
+fn collector(listener: TcpListener) -> Collected {
     let collected = Collected::default();
     let taken = collected.clone();
     tokio::spawn(async move {
@@ -64,12 +62,20 @@ async fn collector() -> (Collected, String) {
             );
         }
     });
-    (collected, endpoint)
+    collected
+}
+
+/// Where nobody answers yet, and its address.
+async fn silent() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    (listener, endpoint)
 }
 
 #[tokio::test]
 async fn a_collector_is_told_what_was_done_and_how_long_it_took() {
-    let (collected, endpoint) = collector().await;
+    let (listener, endpoint) = silent().await;
+    let collected = collector(listener);
     let stage = Stage::new().await;
     let bucket = stage.name("traced");
     stage.bucket(&bucket, Some(Enabled)).await;
@@ -97,4 +103,34 @@ async fn a_collector_that_is_away_holds_nothing_up() {
     stage.must_be_exact(&[&bucket]).await;
     let ended = daemon.stop().await;
     assert!(ended.after < Duration::from_secs(5), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_collector_that_never_answers_is_told_of_once_and_when_it_does() {
+    let stage = Stage::new().await;
+    let bucket = stage.name("lost");
+    stage.bucket(&bucket, Some(Enabled)).await;
+    let (silent, endpoint) = silent().await;
+    let config = stage.config_of(&[&bucket]).with(&format!("[trace]\nendpoint = {endpoint:?}"));
+    let mut daemon = stage.start_with(&config, &[("OTEL_TRACES_SAMPLER", "xray")], &["serve"]);
+    daemon.until_ready().await;
+    assert!(daemon.log().contains("OTEL_TRACES_SAMPLER is \"xray\", which is not known here"));
+    let lost = format!("traces are lost: the collector at {endpoint} does not take them");
+    // Its first run makes the first spans.
+    eventually("a word that traces are lost", async || daemon.log().contains(&lost).then_some(())).await;
+    // A second batch is lost, too.
+    stage.put(&bucket, "key", "body").await;
+    stage.must_be_exact(&[&bucket]).await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert_eq!(daemon.log().matches("traces are lost").count(), 1, "{}", daemon.log());
+    let address = silent.local_addr().unwrap();
+    drop(silent);
+    let _collected = collector(TcpListener::bind(address).await.unwrap());
+    let again = format!("the collector at {endpoint} takes traces again");
+    eventually("a word that they are not", async || {
+        stage.put(&bucket, "key", "body").await;
+        daemon.log().contains(&again).then_some(())
+    })
+    .await;
+    daemon.stop().await;
 }

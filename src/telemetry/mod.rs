@@ -3,13 +3,9 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use anyhow::Context;
-use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
@@ -20,12 +16,10 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::config::{Log, LogFormat, Trace};
 use crate::screen::Screen;
 
+mod traces;
+
 /// Directives before those of the configuration.
 const QUIET: &str = "aws_config=warn,aws_config::sts=error";
-
-/// How long a collector may take for some spans, and for the last ones when the process ends: it has other things
-/// to do then.
-const EXPORT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where spans go, once [`start`] was told of a collector.
 static SPANS: OnceLock<SdkTracerProvider> = OnceLock::new();
@@ -39,7 +33,7 @@ pub fn start(log: &Log, trace: &Trace) -> anyhow::Result<()> {
     // https://no-color.org: any value but an empty one.
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colours = io::stderr().is_terminal() && !plain;
-    let spans = trace.endpoint.as_deref().map(spans).transpose()?;
+    let spans = trace.endpoint.as_deref().map(traces::provider).transpose()?;
     let tracer = spans.map(|spans| SPANS.get_or_init(|| spans).tracer("stocktake"));
     let traces = tracer.map(|tracer| {
         let layer = tracing_opentelemetry::layer().with_tracer(tracer);
@@ -51,13 +45,21 @@ pub fn start(log: &Log, trace: &Trace) -> anyhow::Result<()> {
             .with_filter(filter_fn(is_traced))
     });
     let subscriber = subscriber(log, colours, || Screen)?.with(traces);
-    tracing::subscriber::set_global_default(subscriber).context("start the log")
+    tracing::subscriber::set_global_default(subscriber).context("start the log")?;
+    if trace.endpoint.is_some() {
+        let variable = |name| std::env::var(name).ok();
+        let (sampler, argument) = (variable("OTEL_TRACES_SAMPLER"), variable("OTEL_TRACES_SAMPLER_ARG"));
+        if let Some(warning) = traces::unusable_sampler(sampler.as_deref(), argument.as_deref()) {
+            tracing::warn!("{warning}");
+        }
+    }
+    Ok(())
 }
 
 /// Sends the last spans. To be called when the process ends.
 pub fn end() {
     if let Some(spans) = SPANS.get()
-        && let Err(error) = spans.shutdown_with_timeout(EXPORT_PATIENCE)
+        && let Err(error) = spans.shutdown_with_timeout(traces::EXPORT_PATIENCE)
     {
         tracing::debug!(%error, "send the last spans");
     }
@@ -69,19 +71,6 @@ fn is_traced(metadata: &Metadata<'_>) -> bool {
     let is_ours = metadata.target().starts_with(env!("CARGO_PKG_NAME"));
     let is_request = metadata.target().starts_with("aws_sdk_s3::");
     if metadata.is_span() { is_ours || is_request } else { is_ours && *metadata.level() <= Level::WARN }
-}
-
-/// Takes spans, and sends them to a collector in batches
-/// (<https://opentelemetry.io/docs/specs/otlp/#otlpgrpc>). The standard's own variables say the rest: which
-/// share of traces (`OTEL_TRACES_SAMPLER`), and what else is told of us (`OTEL_RESOURCE_ATTRIBUTES`).
-fn spans(endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
-    let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(EXPORT_PATIENCE);
-    let exporter = exporter.build().with_context(|| format!("prepare to send traces to {endpoint}"))?;
-    let resource = Resource::builder()
-        .with_service_name(env!("CARGO_PKG_NAME"))
-        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .build();
-    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
 }
 
 fn subscriber<W>(
