@@ -5,7 +5,7 @@ create table catalog.heartbeats (
     started_at timestamptz not null default clock_timestamp(),
     seen_at    timestamptz not null default clock_timestamp(),
     stopped_at timestamptz,
-    lag        interval not null,
+    lag        interval,
     pid        integer not null,
     host       text not null,
     version    text not null
@@ -26,5 +26,5 @@ comment on column catalog.daemons.version is 'of this program';
 comment on column catalog.daemons.started_at is 'when it started';
 comment on column catalog.daemons.seen_at is 'when it last said that it is there';
 comment on column catalog.daemons.stopped_at is 'when it ended as it was told to; null if it is at work, or died';
-comment on column catalog.daemons.lag is 'the age of the oldest message that it received last';
+comment on column catalog.daemons.lag is 'the age of the oldest message that it received last; null while no queue answers it';
 comment on column catalog.daemons.is_running is 'whether it is at work, as far as can be told: it was not stopped, and not silent for half a minute';

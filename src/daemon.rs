@@ -264,7 +264,12 @@ async fn start_loops(config: &Config, daemon: &Daemon, plant: &Plant, tasks: &mu
 fn subjects(config: &Config) -> Vec<Subject> {
     let queues = config.queues.iter().flat_map(|queue| {
         let url = || queue.url.clone();
-        [Subject::Queue(url()), Subject::Returns(url()), Subject::Visibility(url())]
+        [
+            Subject::Queue(url()),
+            Subject::Returns(url()),
+            Subject::Visibility(url()),
+            Subject::DeadLetters(url()),
+        ]
     });
     let buckets = config.buckets.iter().flat_map(|bucket| {
         let (name, prefix) = (|| bucket.name.clone(), || bucket.prefix.clone());
@@ -276,7 +281,7 @@ fn subjects(config: &Config) -> Vec<Subject> {
             Subject::Details { name: name(), prefix: prefix() },
         ]
     });
-    [Subject::Database].into_iter().chain(queues).chain(buckets).collect()
+    [Subject::Database, Subject::Locks].into_iter().chain(queues).chain(buckets).collect()
 }
 
 async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {

@@ -15,12 +15,16 @@ use crate::fault::Fault;
 pub enum Subject {
     /// The catalog's database: reachable, and with the schema this program knows.
     Database,
+    /// Its locks, which others may keep from us.
+    Locks,
     /// The queue with this URL, as messages come from it.
     Queue(String),
     /// The queue with this URL, as messages go back to it, acknowledged or released.
     Returns(String),
     /// The queue with this URL, as messages in hand are kept from others, or made visible again.
     Visibility(String),
+    /// The dead-letter queue of the queue with this URL.
+    DeadLetters(String),
     /// The part of a bucket that an entry of the configuration mirrors.
     Bucket {
         /// Its name.
@@ -62,9 +66,11 @@ impl fmt::Display for Subject {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Database => formatter.write_str("database"),
+            Self::Locks => formatter.write_str("database (locks)"),
             Self::Queue(url) => write!(formatter, "queue {url}"),
             Self::Returns(url) => write!(formatter, "queue {url} (acknowledging)"),
             Self::Visibility(url) => write!(formatter, "queue {url} (visibility)"),
+            Self::DeadLetters(url) => write!(formatter, "queue {url} (dead letters)"),
             Self::Bucket { name, prefix } => write!(formatter, "bucket {name}/{prefix}"),
             Self::Notifications { name, prefix } => {
                 write!(formatter, "notifications of bucket {name}/{prefix}")

@@ -1,6 +1,8 @@
 //! What the state of everything comes to: a word for each bucket, and which problem is the cause of which. The command
 //! `status` and the status page show it.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -88,9 +90,8 @@ impl Overview {
     /// What it comes to, with this configuration.
     pub(crate) fn of(status: Status, config: &Config) -> Self {
         let Status { as_of, daemons, buckets, problems, quarantined } = status;
-        let running = daemons.iter().filter(|daemon| daemon.is_running);
-        let lag = running.map(|daemon| daemon.lag_seconds).reduce(f64::max);
-        let is_behind = lag.is_some_and(|lag| lag > config.reconcile.backlog_age.as_secs_f64());
+        let is_attended = daemons.iter().any(|daemon| daemon.is_running);
+        let is_behind = lag(&daemons) > Some(config.reconcile.backlog_age);
         let absent = config.buckets.iter().filter(|section| {
             !buckets.iter().any(|bucket| bucket.bucket == section.name && bucket.prefix == section.prefix)
         });
@@ -109,14 +110,14 @@ impl Overview {
             let state = match () {
                 () if !is_configured => State::NotConfigured,
                 () if status.connected_at.is_none() => State::NotConnected,
-                () if lag.is_none() => State::Unattended,
+                () if !is_attended => State::Unattended,
                 () => state(&status, &problems, is_behind),
             };
             Bucket { state, is_configured, status }
         };
         let buckets = buckets.into_iter().chain(absent).map(judge).collect();
-        let problems = trace(problems, lag.is_some());
-        Self { as_of, is_attended: lag.is_some(), daemons, buckets, problems, quarantined }
+        let problems = trace(problems, is_attended);
+        Self { as_of, is_attended, daemons, buckets, problems, quarantined }
     }
 
     /// What ended the last run of a bucket and, where it was the removal guard, what to do; none if a problem of the
@@ -133,6 +134,12 @@ impl Overview {
     }
 }
 
+/// How old the messages are that daemons at work receive; none if no queue answers any of them.
+pub(crate) fn lag(daemons: &[DaemonStatus]) -> Option<Duration> {
+    let running = daemons.iter().filter(|daemon| daemon.is_running);
+    running.filter_map(DaemonStatus::lag).max()
+}
+
 /// The state of a bucket that a daemon keeps.
 fn state(bucket: &BucketStatus, problems: &[ProblemStatus], is_behind: bool) -> State {
     let subject = subject(bucket);
@@ -142,7 +149,7 @@ fn state(bucket: &BucketStatus, problems: &[ProblemStatus], is_behind: bool) -> 
         () if is_wrong(&|name| name == subject || name == Subject::Database.to_string()) => State::InTrouble,
         () if bucket.complete_through.is_none() && !is_running => State::New,
         // Any queue may be the one that brings its events.
-        () if is_wrong(&|name| is_part(name, &subject) || name.starts_with("queue ")) => State::Degraded,
+        () if is_wrong(&|name| is_part(name, &subject) || is_around(name)) => State::Degraded,
         () if is_running => State::Listing,
         () if is_behind => State::Behind,
         () => State::Well,
@@ -173,13 +180,17 @@ fn subject(bucket: &BucketStatus) -> String {
     Subject::Bucket { name: bucket.bucket.clone(), prefix: bucket.prefix.clone() }.to_string()
 }
 
+/// Whether a subject is what all buckets have in common.
+fn is_around(subject: &str) -> bool {
+    subject.starts_with("queue ") || subject.starts_with("database")
+}
+
 /// Whether a subject is a part of another, which has to be well for it: `rechecks in bucket b/` of
 /// `bucket b/`, and `queue https://… (visibility)` of `queue https://…`.
 fn is_part(part: &str, whole: &str) -> bool {
     let front =
         part.strip_suffix(whole).is_some_and(|front| whole.starts_with("bucket ") && !front.is_empty());
-    let back =
-        part.strip_prefix(whole).is_some_and(|rest| whole.starts_with("queue ") && rest.starts_with(" ("));
+    let back = part.strip_prefix(whole).is_some_and(|rest| is_around(whole) && rest.starts_with(" ("));
     front || back
 }
 
@@ -241,8 +252,12 @@ mod tests {
                 ("queue u", "keys"),
                 ("queue u (visibility)", "let"),
                 ("queue ux", "make"),
+                ("database (locks)", "end"),
+                ("database", "start"),
             ]),
             [
+                of("database", None),
+                of("database (locks)", Some("database")),
                 of("queue u", None),
                 of("queue u (visibility)", Some("queue u")),
                 of("bucket b/", Some("queue u")),
@@ -272,6 +287,7 @@ mod tests {
         check(&well(), &["queue u (acknowledging)"], false, State::Degraded);
         check(&well(), &["rechecks in bucket b/", "bucket b/"], false, State::InTrouble);
         check(&well(), &["database"], false, State::InTrouble);
+        check(&well(), &["database (locks)"], false, State::Degraded);
         check(&well(), &[], true, State::Behind);
         let mut running = well();
         running.run.status = Some("running".to_owned());

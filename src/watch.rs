@@ -8,7 +8,9 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Catalog, Connection, Daemon, POOLED_REMEDY, SchemaError, Trouble, is_pooled, trouble};
+use crate::catalog::{
+    Blocker, Catalog, Connection, Daemon, POOLED_REMEDY, SchemaError, Trouble, is_pooled, trouble,
+};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::health::{Health, Subject};
@@ -18,6 +20,8 @@ use crate::{metrics, pulse};
 
 /// How often Postgres is told that we are there.
 const PING_EVERY: Duration = Duration::from_secs(5);
+/// How long a lock of somebody else's may be waited for before that is a problem.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 /// How often days of the journal are made and dropped.
 const JOURNAL_EVERY: Duration = Duration::from_secs(60);
 /// How often old entries of the ledger are forgotten.
@@ -140,7 +144,7 @@ pub(crate) async fn database(
     shutdown: CancellationToken,
 ) {
     let ping = async || {
-        catalog.greet(&daemon, backlog.age()).await?;
+        catalog.greet(&daemon, backlog.heard()).await?;
         catalog.levels().await
     };
     loop {
@@ -161,6 +165,9 @@ pub(crate) async fn database(
                 if health.ok(Subject::Database) {
                     tracing::info!("database answers again");
                 }
+                if shutdown.run_until_cancelled(look_at_locks(&catalog, &health, clock)).await.is_none() {
+                    return;
+                }
             }
             Err(error) => {
                 let Some(reached) = shutdown.run_until_cancelled(catalog.reach()).await else { return };
@@ -174,6 +181,35 @@ pub(crate) async fn database(
         if shutdown.run_until_cancelled(tokio::time::sleep(PING_EVERY)).await.is_none() {
             return;
         }
+    }
+}
+
+/// Sees whether somebody else keeps us waiting.
+async fn look_at_locks(catalog: &Catalog, health: &Health, clock: Clock) {
+    match catalog.blocker(LOCK_PATIENCE).await {
+        Ok(None) if health.ok(Subject::Locks) => tracing::info!("nobody keeps locks from us any more"),
+        Ok(None) => {}
+        Ok(Some(Blocker { pid, name })) => {
+            let (message, remedy) = match pid {
+                0 => (
+                    "a prepared transaction keeps locks that we wait for".to_owned(),
+                    "commit it or roll it back: pg_prepared_xacts has it; all else goes on by itself then"
+                        .to_owned(),
+                ),
+                _ => (
+                    format!("process {pid} of Postgres ({name}) keeps locks that we wait for"),
+                    format!(
+                        "end its transaction, or `select pg_terminate_backend({pid})` as its user or a superuser; all else \
+                         goes on by itself then"
+                    ),
+                ),
+            };
+            if health.is_well(&Subject::Locks) {
+                tracing::warn!(remedy, "{}: {message}", Subject::Locks);
+            }
+            health.problem(Subject::Locks, message, remedy, clock());
+        }
+        Err(error) => tracing::debug!(%error, "see who keeps locks"),
     }
 }
 

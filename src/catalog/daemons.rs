@@ -41,19 +41,30 @@ pub struct DaemonStatus {
     /// When it ended as it was told to.
     #[serde(with = "time::serde::rfc3339::option")]
     pub stopped_at: Option<OffsetDateTime>,
-    /// The age of the oldest message that it received last.
-    pub lag_seconds: f64,
+    /// The age of the oldest message that it received last; none while no queue answers it.
+    pub lag_seconds: Option<f64>,
     /// Whether it is at work, as far as can be told.
     pub is_running: bool,
 }
 
+impl DaemonStatus {
+    /// The same as `lag_seconds`.
+    pub fn lag(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.lag_seconds?).ok()
+    }
+}
+
 impl Catalog {
-    /// Says that a daemon is there, and how old the messages are that it receives. Forgets those that are long gone.
+    /// Says that a daemon is there, and how old the messages are that it receives, if it does. Forgets those that are long gone.
     ///
     /// # Errors
     /// When Postgres is away, refuses, or cannot write.
-    pub async fn greet(&self, daemon: &Daemon, lag: Duration) -> Result<(), sqlx::Error> {
-        let microseconds = i64::try_from(lag.as_micros()).unwrap_or(i64::MAX);
+    pub async fn greet(&self, daemon: &Daemon, lag: Option<Duration>) -> Result<(), sqlx::Error> {
+        let lag = lag.map(|lag| PgInterval {
+            months: 0,
+            days: 0,
+            microseconds: i64::try_from(lag.as_micros()).unwrap_or(i64::MAX),
+        });
         sqlx::query(
             "with forgotten as (
                  delete from catalog.heartbeats
@@ -66,7 +77,7 @@ impl Catalog {
         .bind(&daemon.host)
         .bind(i32::try_from(daemon.pid).unwrap_or_default())
         .bind(env!("CARGO_PKG_VERSION"))
-        .bind(PgInterval { months: 0, days: 0, microseconds })
+        .bind(lag)
         .bind(FORGOTTEN_AFTER)
         .execute(&self.pool)
         .await

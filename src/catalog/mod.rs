@@ -24,6 +24,7 @@ mod history;
 mod inspect;
 mod journal;
 mod keep;
+mod locks;
 mod news;
 mod page;
 mod pooler;
@@ -54,6 +55,7 @@ pub use held::{Held, HeldKey, Place};
 pub use history::{Amount, Stretch, Traffic};
 pub use inspect::{Server, Uninspected};
 pub use journal::{Event, Origin};
+pub use locks::Blocker;
 pub use page::{
     Change, Entry, Inside, KeyDoubt, KeyDrift, KeyVersion, QuarantinedMessage, RangeUnderWay, RunLine,
     RunUnderWay, StatsLine,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -17,18 +17,34 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 /// How often it is told how many events there were: some times a minute, so that every minute has its share.
 const COUNT_EVERY: Duration = Duration::from_secs(20);
 
-/// How old the messages are that are being received.
+/// How old the messages are that are being received, by queue, and whether it answered when it was last asked.
 #[derive(Clone, Debug, Default)]
-pub struct Backlog(Arc<Mutex<HashMap<Arc<str>, Duration>>>);
+pub struct Backlog(Arc<Mutex<HashMap<Arc<str>, (Duration, bool)>>>);
 
 impl Backlog {
-    /// The age of the oldest message of the last receive, over all queues.
+    /// The age of the oldest message of the last answer, over all queues.
     pub fn age(&self) -> Duration {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().max().copied().unwrap_or_default()
+        self.ages().values().map(|(age, _)| *age).max().unwrap_or_default()
+    }
+
+    /// The same over those queues only that answered when they were last asked; none if none did.
+    pub fn heard(&self) -> Option<Duration> {
+        self.ages().values().filter_map(|(age, is_heard)| is_heard.then_some(*age)).max()
     }
 
     pub(super) fn note(&self, queue: &Arc<str>, age: Duration) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(queue), age);
+        self.ages().insert(Arc::clone(queue), (age, true));
+    }
+
+    /// Notes that a queue did not answer. What waited in it may still do so.
+    pub(super) fn note_silence(&self, queue: &Arc<str>) {
+        if let Some((_, is_heard)) = self.ages().get_mut(queue) {
+            *is_heard = false;
+        }
+    }
+
+    fn ages(&self) -> MutexGuard<'_, HashMap<Arc<str>, (Duration, bool)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -79,7 +95,7 @@ impl Activity {
         self.seen().received.get(queue).copied()
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -148,5 +164,26 @@ impl Activity {
             Ok(()) => drop(self.seen().told.insert(name, news)),
             Err(error) => tracing::debug!(%error, "note activity"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_queue_that_is_gone_the_age_is_remembered_and_not_told() {
+        let backlog = Backlog::default();
+        assert_eq!((backlog.heard(), backlog.age()), (None, Duration::ZERO));
+        let (first, second): (Arc<str>, Arc<str>) = ("first".into(), "second".into());
+        backlog.note(&first, Duration::from_secs(7));
+        backlog.note(&second, Duration::from_secs(3));
+        assert_eq!(backlog.heard(), Some(Duration::from_secs(7)));
+        backlog.note_silence(&first);
+        assert_eq!((backlog.heard(), backlog.age()), (Some(Duration::from_secs(3)), Duration::from_secs(7)));
+        backlog.note_silence(&second);
+        assert_eq!(backlog.heard(), None);
+        backlog.note(&first, Duration::ZERO);
+        assert_eq!((backlog.heard(), backlog.age()), (Some(Duration::ZERO), Duration::from_secs(3)));
     }
 }

@@ -1,10 +1,12 @@
-//! How much is in a queue, for metrics.
+//! How much is in a queue, for metrics, and whether something is in its dead-letter queue.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Inlet;
+use crate::health::Subject;
 use crate::queue::Queue;
+use crate::words::counted;
 use crate::{metrics, pulse};
 
 /// How often a queue is asked.
@@ -32,8 +34,12 @@ pub(super) async fn watch<Q: Queue>(inlet: Arc<Inlet<Q>>) -> &'static str {
         }
         match stop.run_until_cancelled(inlet.queue.dead_letters()).await {
             None => break,
-            Some(Ok(Some(letters))) => metrics::dead_letters(&inlet.name).set(letters as f64),
-            Some(Ok(None)) => {}
+            Some(Ok(letters)) => {
+                if let Some(letters) = letters {
+                    metrics::dead_letters(&inlet.name).set(letters as f64);
+                }
+                tell(&inlet, letters.unwrap_or_default());
+            }
             Some(Err(fault)) if !is_dead_told => {
                 is_dead_told = true;
                 tracing::info!(queue = %inlet.name, %fault, fault.remedy, "no metric stocktake_dead_letters");
@@ -45,4 +51,24 @@ pub(super) async fn watch<Q: Queue>(inlet: Arc<Inlet<Q>>) -> &'static str {
         }
     }
     "queue depth"
+}
+
+/// Tells that so many messages are in the dead-letter queue, which nobody else would before somebody looks.
+fn tell<Q>(inlet: &Inlet<Q>, letters: u64) {
+    let Inlet { plant, name, .. } = inlet;
+    let subject = Subject::DeadLetters(name.to_string());
+    if letters == 0 {
+        plant.health.ok(subject);
+        return;
+    }
+    let message = format!(
+        "{} in its dead-letter queue: received more often than its redrive policy allows",
+        counted(letters as usize, "message")
+    );
+    let remedy = "mend what kept them from being worked off, then move them back: aws sqs start-message-move-task; what is \
+                  older than the last complete run may be purged";
+    if plant.health.is_well(&subject) {
+        tracing::warn!(remedy, "{subject}: {message}");
+    }
+    plant.health.problem(subject, message, remedy, (plant.clock)());
 }

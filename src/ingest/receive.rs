@@ -63,6 +63,7 @@ impl<Q: Queue> Receiver<Q> {
                     pulse::rest(self.take(deliveries, reserve)).await;
                 }
                 Err(fault) => {
+                    plant.backlog.note_silence(name);
                     plant.health.fault(subject.clone(), &fault, (plant.clock)());
                     stop.run_until_cancelled(tokio::time::sleep(pause)).await;
                     pause = (pause * 2).min(PAUSE_MAX);

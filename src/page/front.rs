@@ -1,7 +1,6 @@
 //! The overview: is all well, what is wrong, and how each bucket is.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -127,8 +126,10 @@ fn daemons(overview: &Overview) -> Markup {
                                     td { (show::since(Some(daemon.started_at), overview.as_of)) }
                                     td { (show::since(Some(daemon.seen_at), overview.as_of)) }
                                     td.number {
-                                        @if daemon.is_running {
-                                            (rough(Duration::try_from_secs_f64(daemon.lag_seconds).unwrap_or_default())) " ago"
+                                        @match daemon.lag() {
+                                            Some(lag) if daemon.is_running => { (rough(lag)) " ago" }
+                                            None if daemon.is_running => "no queue",
+                                            _ => {}
                                         }
                                     }
                                 }

@@ -1,7 +1,7 @@
 //! Is all well? In a sentence, for somebody who looks for ten seconds.
 
 use super::layout::Tone;
-use crate::overview::{Bucket, Overview, State, place};
+use crate::overview::{Bucket, Overview, State, lag, place};
 use crate::words::counted;
 
 /// The answer.
@@ -83,21 +83,17 @@ pub(super) fn verdict(overview: &Overview, stuck: &[String]) -> Verdict {
 
 /// `3 buckets are kept true by 2 daemons; what they receive is 2s old.`
 fn kept(overview: &Overview, buckets: usize) -> String {
-    let running: Vec<_> = overview.daemons.iter().filter(|daemon| daemon.is_running).collect();
-    let lag = running.iter().map(|daemon| daemon.lag_seconds).fold(0.0, f64::max);
-    let lag = std::time::Duration::try_from_secs_f64(lag).unwrap_or_default();
+    let running = overview.daemons.iter().filter(|daemon| daemon.is_running).count();
+    let heard = lag(&overview.daemons).map_or("no queue has answered yet".to_owned(), |lag| {
+        format!("what they receive is {} old", crate::words::rough(lag))
+    });
     let runs =
         overview.buckets.iter().filter(|bucket| bucket.status.run.status.as_deref() == Some("running"));
     let runs = match runs.count() {
         0 => String::new(),
         runs => format!(" {} under way.", are(runs, "run")),
     };
-    format!(
-        "{} kept true by {}; what they receive is {} old.{runs}",
-        are(buckets, "bucket"),
-        counted(running.len(), "daemon"),
-        crate::words::rough(lag)
-    )
+    format!("{} kept true by {}; {heard}.{runs}", are(buckets, "bucket"), counted(running, "daemon"))
 }
 
 fn are(count: usize, thing: &str) -> String {
@@ -136,7 +132,7 @@ mod tests {
             started_at: NOW,
             seen_at: NOW,
             stopped_at: None,
-            lag_seconds: 2.0,
+            lag_seconds: Some(2.0),
             is_running: true,
         };
         Overview {
@@ -166,6 +162,11 @@ mod tests {
         let kept = "2 buckets are kept true by 1 daemon; what they receive is 2s old.";
         let sentence = "All is well so far: d is being listed for the first time.";
         check(&known, Tone::Note, sentence, kept);
+
+        let mut young = overview(vec![bucket("a", State::Well)]);
+        young.daemons[0].lag_seconds = None;
+        let kept = "1 bucket is kept true by 1 daemon; no queue has answered yet.";
+        check(&young, Tone::Well, "All is well.", kept);
 
         let sentence = "The catalog is kept true, but not all is well.";
         let mut ailing = overview(vec![bucket("a", State::Degraded), bucket("b", State::Behind)]);

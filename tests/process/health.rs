@@ -73,4 +73,7 @@ async fn what_somebody_has_to_look_at_is_in_the_metrics() {
         })
         .await;
     }
+    let (message, remedy) = stage.problem(&config, &format!("queue {url} (dead letters)")).await;
+    assert!(message.contains("1 message in its dead-letter queue"), "{message}");
+    assert!(remedy.contains("start-message-move-task"), "{remedy}");
 }

@@ -55,6 +55,16 @@ async fn it_is_told_whether_a_daemon_is_at_work_and_how_each_bucket_is() {
     assert_eq!((&status["buckets"][0]["objects"], &status["buckets"][0]["bytes"]), (&1.into(), &4.into()));
     assert!(text.contains("1 key, only below p/"), "{text}");
 
+    for url in [&stage.queue.url, &absent] {
+        stage.sqs.delete_queue().queue_url(url).send().await.unwrap();
+    }
+    eventually("a daemon that hears nothing", async || {
+        let (status, text) = stage.status(&config).await;
+        let is_told = text.contains("hears from no queue") && !text.contains("receives messages");
+        (status["daemons"][0]["lag_seconds"].is_null() && is_told).then_some(())
+    })
+    .await;
+
     sqlx::query("insert into catalog.problems values ('queue gone', 'it is gone', 'make it', now())")
         .execute(&stage.pool)
         .await

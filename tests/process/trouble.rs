@@ -193,3 +193,32 @@ async fn buckets_that_cannot_be_mirrored_are_named_and_the_others_go_on() {
     stage.must_be_equal(&[&well, &denied, &absent]).await;
     assert!(daemon.stop().await.after < Duration::from_secs(5));
 }
+
+#[tokio::test]
+async fn who_keeps_locks_is_named_and_what_waits_goes_on_by_itself() {
+    let stage = Stage::new().await;
+    let bucket = stage.name("held");
+    stage.bucket(&bucket, Some(Enabled)).await;
+    stage.put(&bucket, "key", "body").await;
+    let config = stage.config_of(&[&bucket]);
+    let mut daemon = stage.serve(&config).await;
+    let mut forgotten = stage.pool.begin().await.unwrap();
+    let pid: i32 =
+        sqlx::query_scalar("select pg_backend_pid() from catalog.slots where key = 'key' for update")
+            .fetch_one(&mut *forgotten)
+            .await
+            .unwrap();
+    stage.put(&bucket, "key", "another body").await;
+    let (message, remedy) = stage.problem(&config, "database (locks)").await;
+    assert!(message.starts_with(&format!("process {pid} of Postgres (postgres, ")), "{message}");
+    assert!(message.contains("idle in transaction, since 20"), "{message}");
+    assert!(remedy.contains(&format!("pg_terminate_backend({pid})")), "{remedy}");
+    daemon.until_readyz(200, "degraded: database (locks)").await;
+    forgotten.rollback().await.unwrap();
+    stage.must_be_exact(&[&bucket]).await;
+    eventually("nobody who is waited for", async || {
+        stage.status(&config).await.0["problems"].as_array().unwrap().is_empty().then_some(())
+    })
+    .await;
+    daemon.stop().await;
+}

@@ -1,7 +1,5 @@
 //! The state of everything, for people: on one screen, the worst last.
 
-use std::time::Duration;
-
 use time::OffsetDateTime;
 
 use crate::catalog::{BucketStatus, DaemonStatus};
@@ -74,12 +72,14 @@ fn daemons(overview: &Overview) -> Vec<String> {
         .iter()
         .map(|daemon| {
             format!(
-                "daemon {}, version {}, since {}: seen {}, receives messages that are {} old",
+                "daemon {}, version {}, since {}: seen {}, {}",
                 name(daemon),
                 daemon.version,
                 moment(daemon.started_at),
                 ago(Some(daemon.seen_at), *as_of),
-                rough(Duration::try_from_secs_f64(daemon.lag_seconds).unwrap_or_default())
+                daemon.lag().map_or("hears from no queue".to_owned(), |lag| {
+                    format!("receives messages that are {} old", rough(lag))
+                })
             )
         })
         .collect();

@@ -22,7 +22,7 @@ async fn the_overview_says_what_the_catalog_says(pool: PgPool) {
     let page = site.page("/").await;
     assert!(page.contains("No daemon is at work: nothing is kept true."), "{page}");
 
-    catalog.greet(&daemon(), std::time::Duration::from_secs(2)).await.unwrap();
+    catalog.greet(&daemon(), Some(std::time::Duration::from_secs(2))).await.unwrap();
     let run = started(&catalog, &connection, at(0)).await;
     let page = site.page("/").await;
     assert!(page.contains("All is well so far: genomics is being listed for the first time."), "{page}");
