@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::doorway::Doorway;
+use crate::doorway::{Doorway, Peer};
 use crate::health::{Health, Problem, Snapshot, line};
 use crate::metrics;
 use crate::pulse::{Pulses, Sign};
@@ -60,8 +60,9 @@ pub async fn serve(
         .route("/metrics", get(render))
         .with_state(Admin { health, pulses, metrics })
         .merge(page);
+    let service = router.into_make_service_with_connect_info::<Peer>();
     let server =
-        axum::serve(Doorway::new(listener), router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        axum::serve(Doorway::new(listener), service).with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::select! {
         served = server.into_future() => served.context("serve the admin endpoint"),
         () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),

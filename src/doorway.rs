@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::serve::Listener;
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep};
@@ -17,8 +18,8 @@ use tokio::time::{Instant, Sleep};
 /// Connections of one address at once, and of all.
 const OF_ONE_MAX: usize = 32;
 const OF_ALL_MAX: usize = 128;
-/// How long one may say nothing, and take nothing of an answer.
-const SILENCE_MAX: Duration = Duration::from_secs(20);
+/// How long one may say nothing, take nothing of an answer, and take to ask for one, however slowly.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A listener that turns away whoever is one too many.
 #[derive(Debug)]
@@ -57,14 +58,24 @@ impl Listener for Doorway {
             let (stream, address) = Listener::accept(&mut self.listener).await;
             // Who is turned away sees the connection end.
             if let Some(inside) = self.let_in(address.ip()) {
-                let silence = Box::pin(tokio::time::sleep(SILENCE_MAX));
-                return (Visit { stream, silence, _inside: inside }, address);
+                let end = Box::pin(tokio::time::sleep(PATIENCE));
+                return (Visit { stream, is_asking: false, end, _inside: inside }, address);
             }
         }
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+}
+
+/// The address at the other end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+impl Connected<IncomingStream<'_, Doorway>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Doorway>) -> Self {
+        Self(stream.remote_addr().ip())
     }
 }
 
@@ -87,22 +98,33 @@ impl Drop for Inside {
     }
 }
 
-/// A connection that ends when nothing has come or gone for too long.
+/// A connection that ends when nothing has come or gone for too long, or a request takes too long to come.
 #[derive(Debug)]
 pub(crate) struct Visit {
     stream: TcpStream,
-    silence: Pin<Box<Sleep>>,
+    /// Whether something came since the last answer.
+    is_asking: bool,
+    end: Pin<Box<Sleep>>,
     _inside: Inside,
 }
 
 impl Visit {
-    /// The outcome of a step: one that got on begins the silence anew, one that has to wait may have waited enough.
-    fn step<T>(&mut self, context: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    /// The outcome of a step: the first byte of a request and each of an answer begin the wait anew, and a step that has
+    /// to wait may have waited enough. More of a request gains no time: who sends it byte by byte could stay for ever.
+    fn step<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        is_asking: bool,
+        done: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if done.is_ready() {
-            self.silence.as_mut().reset(Instant::now() + SILENCE_MAX);
+            if !(self.is_asking && is_asking) {
+                self.end.as_mut().reset(Instant::now() + PATIENCE);
+            }
+            self.is_asking = is_asking;
             return done;
         }
-        self.silence.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        self.end.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -113,7 +135,7 @@ impl AsyncRead for Visit {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let done = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.step(context, done)
+        self.step(context, true, done)
     }
 }
 
@@ -124,7 +146,7 @@ impl AsyncWrite for Visit {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let done = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.step(context, done)
+        self.step(context, false, done)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -175,6 +197,31 @@ mod tests {
         assert_eq!(visit.read(&mut bytes).await.unwrap(), 3);
         let began = Instant::now();
         let error = visit.read(&mut bytes).await.unwrap_err();
-        assert_eq!((error.kind(), began.elapsed() >= SILENCE_MAX), (io::ErrorKind::TimedOut, true));
+        assert_eq!((error.kind(), began.elapsed() >= PATIENCE), (io::ErrorKind::TimedOut, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_byte_by_byte_is_shown_out() {
+        let (mut doorway, address) = doorway().await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (mut visit, _) = doorway.accept().await;
+        tokio::spawn(async move {
+            while client.write_all(b"G").await.is_ok() {
+                tokio::time::sleep(PATIENCE / 5).await;
+            }
+        });
+        let (began, mut byte) = (Instant::now(), [0; 1]);
+        while began.elapsed() < PATIENCE / 2 {
+            assert_eq!(visit.read(&mut byte).await.unwrap(), 1);
+        }
+        visit.write_all(b"an answer").await.unwrap();
+        let answered = Instant::now();
+        let error = loop {
+            if let Err(error) = visit.read(&mut byte).await {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!((PATIENCE..2 * PATIENCE).contains(&answered.elapsed()), "{:?}", answered.elapsed());
     }
 }

@@ -1,10 +1,10 @@
 //! What pages look like: files that are part of the program, and may be kept by browsers for as long as they are.
 
-use axum::extract::Query;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
+use super::asked::Asked;
 use super::layout::Tone;
 
 pub(super) const STYLE: &str = "/page.css";
@@ -32,7 +32,7 @@ pub(super) struct Of {
 }
 
 /// A dot that tells among the tabs of a browser how things are, by its shape, too.
-pub(super) async fn icon(Query(of): Query<Of>) -> Response {
+pub(super) async fn icon(Asked(of): Asked<Of>) -> Response {
     let (colour, sign) = match Tone::of(&of.tone) {
         Tone::Well => ("#1a7f4b", "<path d='M10 16.500l4 4 8-9' fill='none' stroke-linecap='round'/>"),
         Tone::Note => ("#2b66c4", "<path d='M9 16h14' stroke-linecap='round'/>"),

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::failure::{Failure, Shown};
+use super::asked::Asked;
+use super::failure::{Failure, Place, Shown};
 use super::layout::{Frame, Tone};
 use super::{Page, link, show};
 use crate::catalog::Entry;
@@ -20,6 +21,11 @@ const ENTRIES: usize = 100;
 const COUNTED: i64 = 1_000;
 /// The parts of a path that are shown one by one; of a longer one the last.
 const CRUMBS: usize = 8;
+
+/// What a folder is called that has no name, as in `a//b`.
+const NAMELESS: &str = "(a folder without a name)";
+/// What the object is called whose key is that of the folder it is in.
+pub(super) const ITSELF: &str = "(the folder itself)";
 
 /// Which level, from where on, and whether all of its folders are counted to the last object.
 #[derive(Debug, Deserialize)]
@@ -37,14 +43,14 @@ pub(super) fn address(bucket: &str, prefix: &str) -> String {
     link("/browse", &[("bucket", bucket), ("prefix", prefix)])
 }
 
-pub(super) async fn show(State(page): State<Arc<Page>>, Query(wanted): Query<Wanted>) -> Response {
+pub(super) async fn show(State(page): State<Arc<Page>>, Asked(wanted): Asked<Wanted>) -> Response {
     let shown = level(&page, &wanted).await;
     page.answer(shown)
 }
 
 async fn level(page: &Page, wanted: &Wanted) -> Shown {
     let Wanted { bucket, prefix, after, all } = wanted;
-    page.catalog.must_be_connected(bucket, prefix).await?;
+    page.must_know(bucket, Place::Folder(prefix)).await?;
     let _one = if *all { Some(page.limits.dear().await.ok_or(Failure::Busy)?) } else { None };
     let counted = (!all).then_some(COUNTED);
     let mut entries =
@@ -53,7 +59,11 @@ async fn level(page: &Page, wanted: &Wanted) -> Shown {
     entries.truncate(ENTRIES);
     let is_cut = entries.iter().any(|entry| entry.inside.objects == counted && counted.is_some());
     let as_of = (page.clock)();
-    let name = prefix.rsplit_terminator('/').next().filter(|name| !name.is_empty()).unwrap_or(bucket);
+    let name = match prefix.rsplit_terminator('/').next() {
+        None => bucket,
+        Some("") => NAMELESS,
+        Some(name) => name,
+    };
     let content = html! {
         h1 { (show::text(name)) }
         section aria-label="Folders and objects" {
@@ -108,10 +118,13 @@ fn table(wanted: &Wanted, entries: &[Entry], counted: Option<i64>, as_of: Offset
                         tr {
                             th scope="row" {
                                 @if entry.is_folder {
-                                    a.folder href=(address(&wanted.bucket, &entry.key)) { (show::code(name)) }
+                                    a.folder href=(address(&wanted.bucket, &entry.key)) {
+                                        (show::code(name))
+                                        @if name == "/" { span.dim { " " (NAMELESS) } }
+                                    }
                                 } @else {
                                     a href=(super::key::address(&wanted.bucket, &entry.key, None)) {
-                                        @if name.is_empty() { "(the folder itself)" } @else { (show::code(name)) }
+                                        @if name.is_empty() { (ITSELF) } @else { (show::code(name)) }
                                     }
                                 }
                             }

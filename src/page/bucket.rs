@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
 use time::OffsetDateTime;
 
+use super::asked::Asked;
 use super::failure::{Failure, Shown};
 use super::layout::{Frame, Tone};
 use super::verdict::tone;
@@ -38,7 +39,7 @@ pub(super) fn address(bucket: &str, prefix: &str) -> String {
     link("/bucket", &[("name", bucket), ("prefix", prefix)])
 }
 
-pub(super) async fn show(State(page): State<Arc<Page>>, Query(wanted): Query<Wanted>) -> Response {
+pub(super) async fn show(State(page): State<Arc<Page>>, Asked(wanted): Asked<Wanted>) -> Response {
     let shown = bucket(&page, &wanted).await;
     page.answer(shown)
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::failure::Shown;
+use super::asked::Asked;
+use super::failure::{Failure, Shown};
 use super::layout::{Frame, Tone};
 use super::{Page, link, show};
 use crate::catalog::KeyDrift;
@@ -28,12 +29,17 @@ pub(super) fn address(run_id: i64) -> String {
     link("/drift", &[("run", &run_id.to_string())])
 }
 
-pub(super) async fn show(State(page): State<Arc<Page>>, Query(wanted): Query<Wanted>) -> Response {
+pub(super) async fn show(State(page): State<Arc<Page>>, Asked(wanted): Asked<Wanted>) -> Response {
     let shown = of_run(&page, wanted.run).await;
     page.answer(shown)
 }
 
 async fn of_run(page: &Page, run_id: i64) -> Shown {
+    let Some(bucket) = page.catalog.bucket_of_run(run_id).await? else {
+        return Err(Failure::Absent(format!(
+            "there was no run {run_id}, or it ended longer ago than ledger.keep"
+        )));
+    };
     let found = page.catalog.differences_of_run(run_id, SHOWN_MAX).await?;
     let as_of = (page.clock)();
     let content = html! {
@@ -41,20 +47,18 @@ async fn of_run(page: &Page, run_id: i64) -> Shown {
         p.lead { "Each difference was put right when it was found." }
         section aria-labelledby="drift" {
             h2 #drift { "Differences" }
-            @match found.first() {
-                None => p { "It found none, or it is longer ago than " code { "ledger.keep" } "." },
-                Some(first) => (table(&first.bucket, &found, as_of, true)),
-            }
+            @if found.is_empty() { p { "It found none, or it is longer ago than " code { "ledger.keep" } "." } }
+            @else { (table(&bucket, &found, as_of, true)) }
             @if found.len() as i64 == SHOWN_MAX {
                 p.more.dim { "The first " (grouped(SHOWN_MAX)) "; all are in " code { "catalog.drift" } "." }
             }
         }
     };
-    let mut crumbs = vec![("Overview".to_owned(), "/".to_owned())];
-    if let Some(first) = found.first() {
-        crumbs.push((first.bucket.clone(), super::browse::address(&first.bucket, "")));
-    }
-    crumbs.push((format!("Run {run_id}"), address(run_id)));
+    let crumbs = [
+        ("Overview".to_owned(), "/".to_owned()),
+        (bucket.clone(), super::browse::address(&bucket, "")),
+        (format!("Run {run_id}"), address(run_id)),
+    ];
     let frame = Frame { title: &format!("Run {run_id}"), tone: Tone::Note, crumbs: &crumbs, refresh: false };
     Ok(page.dress(&frame, &content).into_response())
 }

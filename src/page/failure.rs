@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use maud::html;
 
@@ -16,8 +17,22 @@ use crate::watch::REMEDY;
 /// A statement that was given up: `statement_timeout`.
 const CANCELED: &str = "57014";
 
-/// What was asked for is not there: a bucket that is not connected, a cursor that is none, a key with a NUL.
-const NOT_THERE: [&str; 5] = ["42704", "22023", "22P02", "22003", "22021"];
+/// What was asked for is not there: a cursor that is none, or one of another journal.
+const NOT_THERE: [&str; 3] = ["22023", "22P02", "22003"];
+/// No text in Postgres has a NUL.
+const NUL: &str = "22021";
+
+/// How many prefixes are named where none is the one that was asked for.
+const PREFIXES_SHOWN: usize = 5;
+
+/// What of a bucket is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place<'a> {
+    /// A key.
+    Key(&'a str),
+    /// What is below a prefix.
+    Folder(&'a str),
+}
 
 /// Why a page cannot be shown.
 #[derive(Debug)]
@@ -26,16 +41,23 @@ pub(super) enum Failure {
     Database(sqlx::Error),
     /// There is no such thing.
     Absent(String),
+    /// What was asked for makes no sense.
+    Broken(String),
+    /// A form was sent by another site.
+    Foreign,
     /// Too much was asked for.
     Busy,
 }
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
-        let database = error
-            .as_database_error()
-            .filter(|database| database.code().is_some_and(|code| NOT_THERE.contains(&&*code)));
-        database.map(|database| Self::Absent(database.message().to_owned())).unwrap_or(Self::Database(error))
+        let database = error.as_database_error();
+        let absent = database.and_then(|database| match &*database.code()? {
+            code if NOT_THERE.contains(&code) => Some(database.message().to_owned()),
+            NUL => Some("no name in the catalog has a NUL".to_owned()),
+            _ => None,
+        });
+        absent.map_or(Self::Database(error), Self::Absent)
     }
 }
 
@@ -50,6 +72,13 @@ impl Page {
             Err(Failure::Busy) => super::busy(),
             Err(Failure::Absent(what)) => {
                 self.tell(StatusCode::NOT_FOUND, Tone::Note, "Not here", &what, false)
+            }
+            Err(Failure::Broken(what)) => {
+                self.tell(StatusCode::BAD_REQUEST, Tone::Note, "Not understood", &what, false)
+            }
+            Err(Failure::Foreign) => {
+                let why = "a page of another site sent this form here; open the status page itself";
+                self.tell(StatusCode::FORBIDDEN, Tone::Warn, "Not taken", why, false)
             }
             Err(Failure::Database(error)) => {
                 let code = error.as_database_error().and_then(|error| error.code());
@@ -67,6 +96,32 @@ impl Page {
                 self.tell(StatusCode::SERVICE_UNAVAILABLE, Tone::Bad, &sentence, &why, true)
             }
         }
+    }
+
+    /// Fails where nothing of a bucket is connected, or nothing that has to do with `place`.
+    pub(super) async fn must_know(&self, bucket: &str, place: Place<'_>) -> Result<(), Failure> {
+        let prefixes = self.catalog.prefixes_of(bucket).await?;
+        let is_known = prefixes.iter().any(|prefix| match place {
+            Place::Key(key) => key.starts_with(prefix),
+            Place::Folder(folder) => folder.starts_with(prefix) || prefix.starts_with(folder),
+        });
+        if is_known {
+            return Ok(());
+        }
+        let shown: Vec<_> =
+            prefixes.iter().take(PREFIXES_SHOWN).map(|prefix| format!("{prefix:?}")).collect();
+        let others = if prefixes.len() > PREFIXES_SHOWN { " and others" } else { "" };
+        Err(Failure::Absent(match (place, shown.is_empty()) {
+            (_, true) => format!("no bucket {bucket:?} is connected: the overview has those that are"),
+            (Place::Key(key), false) => format!(
+                "the key {key:?} is not followed: of bucket {bucket:?}, only what is below {}{others} is connected",
+                shown.join(", ")
+            ),
+            (Place::Folder(folder), false) => format!(
+                "nothing below {folder:?} is followed: of bucket {bucket:?}, only what is below {}{others} is connected",
+                shown.join(", ")
+            ),
+        }))
     }
 
     /// Says it in a sentence, and with it what the daemon itself knows to be wrong: that needs no Postgres.
@@ -95,7 +150,12 @@ impl Page {
             }
         };
         let crumbs = [("Overview".to_owned(), "/".to_owned())];
-        let frame = Frame { title: sentence, tone, crumbs: &crumbs, refresh: true };
+        let frame = Frame { title: sentence, tone, crumbs: &crumbs, refresh: is_ill };
         (status, self.dress(&frame, &content)).into_response()
     }
+}
+
+/// Whatever path is none of ours.
+pub(super) async fn nowhere(State(page): State<Arc<Page>>, uri: Uri) -> Response {
+    page.answer(Err(Failure::Absent(format!("there is no page {:?}: begin at the overview", uri.path()))))
 }

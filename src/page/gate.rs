@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::{constant_time, digest, hmac};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{ACCEPT, AUTHORIZATION, COOKIE, HOST, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 
 use super::Page;
 use crate::config::Token;
+use crate::doorway::Peer;
 
 /// How long a login lasts, in seconds: a day's work.
 pub(super) const SESSION_SECONDS: i64 = 12 * 3_600;
@@ -94,25 +95,36 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Lets in whoever may see the page, and not too often.
-pub(super) async fn admit(State(page): State<Arc<Page>>, request: Request, next: Next) -> Response {
-    if !page.limits.all.take() {
-        return super::busy();
-    }
+pub(super) async fn admit(
+    State(page): State<Arc<Page>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
     let headers = request.headers();
     if page.gate.is_locked() {
         if !page.gate.admits(headers, (page.clock)()) {
-            return turn_away(&request);
+            return turn_away(&page, peer, &request);
         }
     } else if !is_named_by_address(headers) {
         let body = "the status page is not shown under this name, which anybody's site could lead here: open it by \
                     the address of this machine or as localhost, or set admin.token\n";
         return (StatusCode::FORBIDDEN, body).into_response();
     }
+    if !page.limits.all.take() {
+        return super::busy();
+    }
     next.run(request).await
 }
 
 /// People are led to the login, programs told what is missing.
-fn turn_away(request: &Request) -> Response {
+fn turn_away(page: &Page, peer: Peer, request: &Request) -> Response {
+    if request.headers().contains_key(AUTHORIZATION) {
+        page.strangers.note(peer);
+    }
+    if !page.strangers.limit.take() {
+        return super::busy();
+    }
     let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     if accepts.is_some_and(|accepts| accepts.contains("text/html")) {
         let wanted = request.uri().path_and_query().map_or("/", |wanted| wanted.as_str());

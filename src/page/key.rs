@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::failure::{Failure, Shown};
+use super::asked::Asked;
+use super::failure::{Failure, Place, Shown};
 use super::layout::{Frame, Tone};
 use super::{Page, browse, drift, evidence, link, show, tail};
 use crate::catalog::{KeyDoubt, KeyVersion};
@@ -35,16 +36,19 @@ pub(super) fn address(bucket: &str, key: &str, before: Option<&str>) -> String {
     link("/key", &[("bucket", bucket), ("key", key)].into_iter().chain(before).collect::<Vec<_>>())
 }
 
-pub(super) async fn show(State(page): State<Arc<Page>>, Query(wanted): Query<Wanted>) -> Response {
+pub(super) async fn show(State(page): State<Arc<Page>>, Asked(wanted): Asked<Wanted>) -> Response {
     let shown = key(&page, &wanted).await;
     page.answer(shown)
 }
 
 async fn key(page: &Page, Wanted { bucket, key, before }: &Wanted) -> Shown {
+    if key.is_empty() {
+        return Err(Failure::Broken("a key has at least one character".to_owned()));
+    }
     // What happened to a key may be much.
     let _one = page.limits.dear().await.ok_or(Failure::Busy)?;
     let catalog = &page.catalog;
-    catalog.must_be_connected(bucket, key).await?;
+    page.must_know(bucket, Place::Key(key)).await?;
     let versions = catalog.versions_of(bucket, key, VERSIONS).await?;
     let doubt = catalog.doubt_about(bucket, key).await?;
     let found = catalog.differences_of_key(bucket, key, DRIFT).await?;
@@ -79,7 +83,8 @@ async fn key(page: &Page, Wanted { bucket, key, before }: &Wanted) -> Shown {
     };
     let folder = key.rfind('/').map_or("", |place| &key[..=place]);
     let mut crumbs = browse::crumbs(bucket, folder);
-    crumbs.push((key[folder.len()..].to_owned(), address(bucket, key, None)));
+    let name = Some(&key[folder.len()..]).filter(|name| !name.is_empty()).unwrap_or(browse::ITSELF);
+    crumbs.push((name.to_owned(), address(bucket, key, None)));
     let frame = Frame { title: key, tone: Tone::Note, crumbs: &crumbs, refresh: false };
     Ok(page.dress(&frame, &content).into_response())
 }

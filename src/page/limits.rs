@@ -49,7 +49,7 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    fn new(burst: f64, a_second: f64) -> Self {
+    pub(super) fn new(burst: f64, a_second: f64) -> Self {
         Self { burst, a_second, left: Mutex::default() }
     }
 

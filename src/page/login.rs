@@ -3,16 +3,21 @@
 use std::sync::Arc;
 
 use axum::Form;
-use axum::extract::{Query, State};
+use axum::extract::rejection::FormRejection;
+use axum::extract::{ConnectInfo, State};
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
 use serde::Deserialize;
 
+use super::asked::Asked;
+use super::failure::Failure;
 use super::gate::{COOKIE_NAME, SESSION_SECONDS};
 use super::layout::{Frame, Tone};
+use super::strangers::is_foreign;
 use super::{Page, busy};
+use crate::doorway::Peer;
 
 /// Where to go on after the login.
 #[derive(Debug, Deserialize)]
@@ -29,26 +34,39 @@ pub(super) struct Given {
     next: String,
 }
 
-pub(super) async fn ask(State(page): State<Arc<Page>>, Query(wanted): Query<Wanted>) -> Response {
+pub(super) async fn ask(State(page): State<Arc<Page>>, Asked(wanted): Asked<Wanted>) -> Response {
     form(&page, StatusCode::OK, &wanted.next, false)
 }
 
 pub(super) async fn check(
     State(page): State<Arc<Page>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     headers: HeaderMap,
-    Form(given): Form<Given>,
+    given: Result<Form<Given>, FormRejection>,
 ) -> Response {
-    if !page.limits.all.take() {
+    if is_foreign(&headers) {
+        return page.answer(Err(Failure::Foreign));
+    }
+    if !page.strangers.limit.take() {
         return busy();
     }
+    let Ok(Form(given)) = given else {
+        return page.answer(Err(Failure::Broken("what was sent is not the form of the login".to_owned())));
+    };
     let session =
         if page.gate.opens_to(given.token.trim()) { page.gate.session((page.clock)()) } else { None };
-    let Some(session) = session else { return form(&page, StatusCode::FORBIDDEN, &given.next, true) };
+    let Some(session) = session else {
+        page.strangers.note(peer);
+        return form(&page, StatusCode::FORBIDDEN, &given.next, true);
+    };
     tracing::info!("somebody logged in to the status page");
     leave_for(&given.next, &cookie(&session, SESSION_SECONDS, &headers))
 }
 
-pub(super) async fn leave(headers: HeaderMap) -> Response {
+pub(super) async fn leave(State(page): State<Arc<Page>>, headers: HeaderMap) -> Response {
+    if is_foreign(&headers) {
+        return page.answer(Err(Failure::Foreign));
+    }
     leave_for("/login", &cookie("", 0, &headers))
 }
 

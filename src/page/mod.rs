@@ -26,7 +26,9 @@ use crate::health::Health;
 use crate::pulse::Pulses;
 use gate::Gate;
 use limits::Limits;
+use strangers::Strangers;
 
+mod asked;
 mod assets;
 mod browse;
 mod bucket;
@@ -45,6 +47,7 @@ mod progress;
 mod quarantine;
 mod show;
 mod spark;
+mod strangers;
 mod tail;
 mod verdict;
 
@@ -64,13 +67,15 @@ pub struct Page {
     clock: Clock,
     gate: Gate,
     limits: Limits,
+    strangers: Strangers,
 }
 
 impl Page {
     /// A page about `catalog`, which it only reads: best one [to read](Catalog::to_read).
     pub fn new(catalog: Catalog, config: Arc<Config>, health: Health, pulses: Pulses, clock: Clock) -> Self {
         let gate = Gate::new(config.admin.token.as_ref());
-        Self { catalog, config, health, pulses, clock, gate, limits: Limits::default() }
+        let (limits, strangers) = (Limits::default(), Strangers::default());
+        Self { catalog, config, health, pulses, clock, gate, limits, strangers }
     }
 
     /// All paths of the page.
@@ -90,7 +95,8 @@ impl Page {
             .route("/logout", post(login::leave))
             .route(assets::STYLE, get(async || assets::style()))
             .route(assets::SCRIPT, get(async || assets::script()))
-            .route(assets::ICON, get(assets::icon));
+            .route(assets::ICON, get(assets::icon))
+            .fallback(failure::nowhere);
         shown.merge(open).layer(DefaultBodyLimit::max(FORM_MAX)).layer(map_response(secured)).with_state(page)
     }
 }
@@ -110,8 +116,8 @@ async fn secured(mut response: Response) -> Response {
     set(CONTENT_SECURITY_POLICY, POLICY);
     set(X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(X_FRAME_OPTIONS, "DENY");
-    // Addresses of pages have keys in them.
-    set(REFERRER_POLICY, "no-referrer");
+    // Addresses of pages have keys in them. Of our own forms a browser has to say that they are.
+    set(REFERRER_POLICY, "same-origin");
     set(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
     set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
     set(CACHE_CONTROL, "no-store");

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::failure::Shown;
+use super::asked::Asked;
+use super::failure::{Failure, Shown};
 use super::layout::{Frame, Tone};
 use super::{Page, link, show};
 use crate::catalog::QuarantinedMessage;
@@ -27,7 +28,7 @@ pub(super) struct Wanted {
     id: Option<i64>,
 }
 
-pub(super) async fn show(State(page): State<Arc<Page>>, Query(wanted): Query<Wanted>) -> Response {
+pub(super) async fn show(State(page): State<Arc<Page>>, Asked(wanted): Asked<Wanted>) -> Response {
     let shown = quarantine(&page, &wanted).await;
     page.answer(shown)
 }
@@ -36,8 +37,15 @@ async fn quarantine(page: &Page, wanted: &Wanted) -> Shown {
     let messages = match wanted.id {
         Some(id) => {
             let next = id.saturating_add(1);
-            let found = page.catalog.quarantine_before(next, BODY_LONG, 1).await?;
-            found.into_iter().filter(|message| message.quarantine_id == id).collect()
+            let mut found = page.catalog.quarantine_before(next, BODY_LONG, 1).await?;
+            found.retain(|message| message.quarantine_id == id);
+            if found.is_empty() {
+                let what = format!(
+                    "there is no message no. {id} in quarantine, or it was there longer ago than ledger.keep"
+                );
+                return Err(Failure::Absent(what));
+            }
+            found
         }
         None => {
             page.catalog.quarantine_before(wanted.before.unwrap_or(i64::MAX), BODY_SHORT, MESSAGES).await?

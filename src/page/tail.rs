@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::failure::Shown;
+use super::asked::Asked;
+use super::failure::{Place, Shown};
 use super::layout::{Frame, Tone};
 use super::{Page, link, show};
 use crate::catalog::Change;
@@ -29,12 +30,13 @@ pub(super) fn address(bucket: &str, before: Option<&str>) -> String {
     link("/changes", &[("bucket", bucket)].into_iter().chain(before).collect::<Vec<_>>())
 }
 
-pub(super) async fn show(State(page): State<Arc<Page>>, Query(wanted): Query<Wanted>) -> Response {
+pub(super) async fn show(State(page): State<Arc<Page>>, Asked(wanted): Asked<Wanted>) -> Response {
     let shown = changes(&page, &wanted).await;
     page.answer(shown)
 }
 
 async fn changes(page: &Page, Wanted { bucket, before }: &Wanted) -> Shown {
+    page.must_know(bucket, Place::Folder("")).await?;
     let changes = page.catalog.changes_before(bucket, before.as_deref(), LINES).await?;
     let as_of = (page.clock)();
     let content = html! {
@@ -69,7 +71,8 @@ pub(super) fn table(bucket: &str, changes: &[Change], as_of: OffsetDateTime, of:
                         @for change in changes {
                             tr {
                                 td { (show::since(Some(change.event_time.unwrap_or(change.recorded_at)), as_of)) }
-                                td { (sign(&change.change)) " " (change.change) }
+                                @let (sign, word) = kind(&change.change);
+                                td title=(change.change) { (sign) " " (word) }
                                 @if is_of_key {
                                     th scope="row" { (show::code(&change.version_id)) }
                                 } @else {
@@ -85,7 +88,7 @@ pub(super) fn table(bucket: &str, changes: &[Change], as_of: OffsetDateTime, of:
                                     @if let Some(requester) = &change.requester { (show::text(requester)) }
                                     @if let Some(address) = &change.source_ip { span.dim { " from " (show::text(address)) } }
                                 }
-                                td { (change.cause) }
+                                td title=(change.cause) { (cause(&change.cause)) }
                             }
                         }
                     }
@@ -95,11 +98,24 @@ pub(super) fn table(bucket: &str, changes: &[Change], as_of: OffsetDateTime, of:
     }
 }
 
-fn sign(change: &str) -> &'static str {
+/// A sign and a word for a kind of change.
+fn kind(change: &str) -> (&'static str, &str) {
     match change {
-        "created" => "+",
-        "marker_created" => "⊘",
-        "removed" => "−",
-        _ => "·",
+        "created" => ("+", "written"),
+        "marker_created" => ("⊘", "delete marker"),
+        "removed" => ("−", "removed"),
+        "attributes" => ("·", "storage class"),
+        other => ("·", other),
+    }
+}
+
+/// Who told of a change.
+fn cause(cause: &str) -> &str {
+    match cause {
+        "event" => "an event",
+        "reconcile" => "a listing",
+        "recheck" => "a recheck",
+        "inventory" => "a report",
+        other => other,
     }
 }

@@ -33,17 +33,15 @@ pub struct Inside {
 }
 
 impl Catalog {
-    /// Whether anything that is connected has to do with a prefix.
+    /// Which prefixes of a bucket are connected; none where it is not.
     ///
     /// # Errors
-    /// With SQLSTATE 42704 if nothing has; and when Postgres is away or refuses.
-    pub async fn must_be_connected(&self, bucket: &str, prefix: &str) -> Result<(), sqlx::Error> {
-        sqlx::query("select catalog.is_connected($1, $2)")
+    /// When Postgres is away or refuses.
+    pub async fn prefixes_of(&self, bucket: &str) -> Result<Vec<String>, sqlx::Error> {
+        sqlx::query_scalar("select prefix from catalog.buckets where bucket = $1 order by prefix")
             .bind(bucket)
-            .bind(prefix)
-            .execute(&self.pool)
+            .fetch_all(&self.pool)
             .await
-            .map(drop)
     }
 
     /// Up to `limit` entries of the level below a prefix, behind the entry `after`, in the order of keys. What is in

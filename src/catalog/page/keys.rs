@@ -66,8 +66,6 @@ pub struct KeyDoubt {
 pub struct KeyDrift {
     /// The run.
     pub run_id: i64,
-    /// The bucket.
-    pub bucket: String,
     /// The key.
     pub key: String,
     /// The version.
@@ -153,7 +151,7 @@ impl Catalog {
         limit: i64,
     ) -> Result<Vec<KeyDrift>, sqlx::Error> {
         sqlx::query_as(
-            "select run_id, bucket, key, version_id, kind, found_at, detail::text as detail from catalog.drift
+            "select run_id, key, version_id, kind, found_at, detail::text as detail from catalog.drift
              where bucket = $1 and key = $2 order by drift_id desc limit $3",
         )
         .bind(bucket)
@@ -169,7 +167,7 @@ impl Catalog {
     /// When Postgres is away or refuses.
     pub async fn differences_of_run(&self, run_id: i64, limit: i64) -> Result<Vec<KeyDrift>, sqlx::Error> {
         sqlx::query_as(
-            "select run_id, bucket, key, version_id, kind, found_at, detail::text as detail from catalog.drift
+            "select run_id, key, version_id, kind, found_at, detail::text as detail from catalog.drift
              where run_id = $1 order by drift_id limit $2",
         )
         .bind(run_id)

@@ -83,6 +83,17 @@ impl Catalog {
         .await
     }
 
+    /// The bucket that a run is or was over, as long as it is remembered.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn bucket_of_run(&self, run_id: i64) -> Result<Option<String>, sqlx::Error> {
+        sqlx::query_scalar("select bucket from catalog.reconciliations where run_id = $1")
+            .bind(run_id)
+            .fetch_optional(&self.pool)
+            .await
+    }
+
     /// All runs under way, up to a limit.
     ///
     /// # Errors

@@ -53,6 +53,18 @@ async fn who_knows_the_token_logs_in_and_out(pool: PgPool) {
         assert!(cookie.contains(word), "{cookie}");
     }
     assert!(!cookie.contains("Secure") && !cookie.contains(TOKEN), "{cookie}");
+    let own = format!("http://{}", site.address);
+    for (origin, status) in [("https://evil.example", 403), ("null", 403), (own.as_str(), 303)] {
+        let form = format!("token={TOKEN}");
+        let answer = site.ask("POST", "/login", &[("origin", origin)], &form).await;
+        assert_eq!(
+            (answer.status, answer.header("set-cookie").is_empty()),
+            (status, status == 403),
+            "{origin}"
+        );
+        assert_eq!(site.ask("POST", "/logout", &[("origin", origin)], "").await.status, status, "{origin}");
+    }
+    assert_eq!(site.ask("POST", "/login", &[], "nonsense").await.status, 400);
     let tls = site.ask("POST", "/login", &[("x-forwarded-proto", "https")], &format!("token={TOKEN}")).await;
     assert!(tls.header("set-cookie").ends_with("; Secure"), "{tls:?}");
 
@@ -84,7 +96,7 @@ async fn browsers_are_told_to_trust_nothing_else(pool: PgPool) {
             );
             for (name, value) in [
                 ("x-content-type-options", "nosniff"),
-                ("referrer-policy", "no-referrer"),
+                ("referrer-policy", "same-origin"),
                 ("x-frame-options", "DENY"),
                 ("cross-origin-resource-policy", "same-origin"),
             ] {
@@ -130,4 +142,16 @@ async fn who_only_looks_cannot_write_and_is_cut_off(pool: PgPool) {
     assert_eq!(server.statement_timeout, 5_000);
     let error = reader.forget(&connection("")).await.unwrap_err();
     assert_eq!(error.as_database_error().unwrap().code().unwrap(), "25006", "{error}");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn strangers_keep_nobody_out_who_knows_the_token(pool: PgPool) {
+    let site = Site::with(&pool.connect_options(), &[LOCK]).await;
+    let mut statuses = Vec::new();
+    for _ in 0..200 {
+        statuses.push(site.get("/", &[("authorization", "Bearer a-token-of-somebody-else")]).await.status);
+    }
+    assert!(statuses.starts_with(&[401; 60]) && statuses.ends_with(&[429]), "{statuses:?}");
+    let bearer = format!("Bearer {TOKEN}");
+    assert_eq!(site.get("/", &[("authorization", &*bearer)]).await.status, 200);
 }

@@ -5,7 +5,7 @@ use stocktake::catalog::{Catalog, Connection, MIGRATOR, Sighting};
 use stocktake::model::{Claim, Fact};
 
 use super::{Site, links};
-use crate::support::{NOW, at, claim, connected, done, listed, put, see, started, window};
+use crate::support::{NOW, at, claim, connected, connection, done, listed, put, see, started, window};
 
 /// The texts of all cells of that kind, without what is around them.
 fn names(page: &str) -> Vec<String> {
@@ -74,15 +74,62 @@ async fn a_level_of_any_size_is_shown_in_pages(pool: PgPool) {
     let numbers =
         format!("<data value=\"{objects}\">1,200</data></td><td class=\"number\"><data value=\"{bytes}\"");
     assert!(counted.contains(&numbers), "{counted}");
-    for path in ["/browse?bucket=absent", "/key?bucket=absent&key=a", "/bucket?name=absent"] {
-        assert_eq!(site.get(path, &[]).await.status, 404, "{path}");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_is_not_there_is_told_on_a_page(pool: PgPool) {
+    let catalog = Catalog::on(pool.clone());
+    catalog.connect(&connection("projects/"), NOW).await.unwrap();
+    let site = Site::of(&pool).await;
+    for (path, status, words) in [
+        ("/nowhere<i>", 404, "there is no page &quot;/nowhere&lt;i&gt;&quot;"),
+        ("/browse?bucket=absent", 404, "no bucket &quot;absent&quot; is connected"),
+        (
+            "/browse?bucket=genomics&prefix=other%2F",
+            404,
+            "only what is below &quot;projects/&quot; is connected",
+        ),
+        ("/key?bucket=absent&key=a", 404, "no bucket &quot;absent&quot; is connected"),
+        ("/key?bucket=genomics&key=other", 404, "the key &quot;other&quot; is not followed"),
+        ("/key?bucket=genomics&key=", 400, "a key has at least one character"),
+        ("/key?bucket=genomics", 400, "missing field `key`"),
+        ("/bucket?name=absent", 404, "no bucket &quot;absent&quot;"),
+        ("/changes?bucket=absent", 404, "no bucket &quot;absent&quot; is connected"),
+        ("/changes?bucket=genomics&before=nonsense", 404, "nonsense"),
+        ("/changes?bucket=genomics&before=1:99999999999999999999", 404, "99999999999999999999"),
+        ("/drift?run=999", 404, "there was no run 999"),
+        ("/drift?run=nine", 400, "invalid digit"),
+        ("/quarantine?id=999", 404, "there is no message no. 999"),
+        ("/quarantine?before=99999999999999999999", 400, "number too large"),
+        ("/login?next=a&next=b", 400, "duplicate field `next`"),
+    ] {
+        let answer = site.get(path, &[]).await;
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+        let is_ours = answer.header("content-type").starts_with("text/html") && answer.body.contains("<nav");
+        assert!(is_ours && answer.body.contains(words), "{path}: {}", answer.body);
     }
     for path in
-        ["/changes?bucket=genomics&before=nonsense", "/changes?bucket=genomics&before=1:99999999999999999999"]
+        ["/browse?bucket=genomics", "/changes?bucket=genomics", "/key?bucket=genomics&key=projects%2Fa"]
     {
-        assert_eq!(site.get(path, &[]).await.status, 404, "{path}");
+        site.page(path).await;
     }
-    assert_eq!(site.get("/key?bucket=genomics", &[]).await.status, 400);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn names_that_are_empty_are_seen(pool: PgPool) {
+    let (catalog, connection) = connected(pool.clone()).await;
+    let claim = put("", "e1", "01", 1);
+    let events: Vec<(&str, &Claim)> = ["a//b", "a/"].map(|key| (key, &claim)).into();
+    catalog.apply(&connection, &events, NOW).await.unwrap();
+    let site = Site::of(&pool).await;
+    let folder = site.page("/browse?bucket=genomics&prefix=a%2F").await;
+    assert_eq!(names(&folder), ["(the folder itself)", "/ (a folder without a name)"]);
+    let nameless = site.page("/browse?bucket=genomics&prefix=a%2F%2F").await;
+    assert!(nameless.contains("<h1><bdi>(a folder without a name)</bdi></h1>"), "{nameless}");
+    let itself = site.page("/key?bucket=genomics&key=a%2F").await;
+    assert!(itself.contains("aria-current=\"page\"><bdi>(the folder itself)</bdi>"), "{itself}");
+    assert!(itself.contains("<td title=\"created\">+ written</td>"), "{itself}");
+    assert!(itself.contains("<td title=\"event\">an event</td>"), "{itself}");
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
@@ -113,7 +160,7 @@ async fn a_key_says_why_the_catalog_says_so(pool: PgPool) {
     .fetch_one(&pool)
     .await
     .unwrap();
-    assert_eq!(page.matches("+ created").count() as i64, created);
+    assert_eq!(page.matches("+ written").count() as i64, created);
     let (_, history) = page.split_once("id=\"history\"").unwrap();
     assert_eq!(names(history).len() as i64, changes);
 
@@ -205,8 +252,8 @@ async fn a_long_history_of_a_key_is_shown_in_pages(pool: PgPool) {
     let first = site.page("/key?bucket=genomics&key=key").await;
     let earlier: Vec<String> =
         links(&first, "/key?").into_iter().filter(|link| link.contains("before=")).collect();
-    assert_eq!((earlier.len(), first.matches("+ created").count()), (1, 200), "{first}");
+    assert_eq!((earlier.len(), first.matches("+ written").count()), (1, 200), "{first}");
     let second = site.page(&earlier[0]).await;
-    assert_eq!(second.matches("+ created").count(), 30, "{second}");
+    assert_eq!(second.matches("+ written").count(), 30, "{second}");
     assert!(second.contains("That is all that the journal has before that."), "{second}");
 }
