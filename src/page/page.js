@@ -42,7 +42,7 @@ async function look() {
     stamp.textContent = "";
     document.body.classList.remove("stale");
   } catch {
-    stamp.textContent = ` · no answer since ${answered.toLocaleTimeString()}: what is shown is as of then`;
+    stamp.textContent = `No answer since ${answered.toLocaleTimeString()}: what is shown is as of then`;
     document.body.classList.add("stale");
   }
 }

@@ -117,6 +117,30 @@ impl Browser {
             .await;
     }
 
+    /// Types, wherever the focus is.
+    pub(crate) async fn type_in(&self, text: &str) {
+        self.client.active_element().await.unwrap().send_keys(text).await.unwrap();
+    }
+
+    /// Presses Tab until something of that kind has the focus: how often it took.
+    pub(crate) async fn tab_to(&self, kind: &str) -> usize {
+        let is_there = format!("return document.activeElement.matches('{kind}')");
+        for stops in 0..1_000 {
+            if self.ask(&is_there).await == json!(true) {
+                return stops;
+            }
+            self.press_tab().await;
+        }
+        panic!("the keyboard reaches no {kind}");
+    }
+
+    async fn press_tab(&self) {
+        for kind in ["rawKeyDown", "keyUp"] {
+            let key = json!({"type": kind, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9});
+            self.own("goog/cdp/execute", json!({"cmd": "Input.dispatchKeyEvent", "params": key})).await;
+        }
+    }
+
     /// Presses Tab until the focus is back at the beginning; what had it on the way.
     pub(crate) async fn tab_through(&self) -> Vec<String> {
         const FOCUSED: &str = "const at = document.activeElement; return at === document.body ? null : \
@@ -124,10 +148,7 @@ impl Browser {
         self.ask("document.activeElement.blur(); window.getSelection().removeAllRanges()").await;
         let mut stops: Vec<String> = Vec::new();
         for _ in 0..1_000 {
-            for kind in ["rawKeyDown", "keyUp"] {
-                let key = json!({"type": kind, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9});
-                self.own("goog/cdp/execute", json!({"cmd": "Input.dispatchKeyEvent", "params": key})).await;
-            }
+            self.press_tab().await;
             let Some(stop) = self.ask(FOCUSED).await.as_str().map(str::to_owned) else { break };
             if stops.first() == Some(&stop) {
                 break;

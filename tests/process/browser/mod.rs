@@ -5,6 +5,9 @@ use serde_json::json;
 
 use crate::support::{Browser, Stage, eventually};
 
+mod login;
+mod under_way;
+
 /// Those that an emulator's XML can tell.
 const HOSTILE: [&str; 7] = [
     "odd/<script>window.pwned = 1</script>",
@@ -22,6 +25,20 @@ const REACHABLE: &str = "return [...document.querySelectorAll('*')].map((element
 
 /// What is not as wide as the window: it would have to be moved to be read.
 const TOO_WIDE: &str = "return document.documentElement.scrollWidth > window.innerWidth";
+/// As narrow as phones are.
+const PHONE: (u32, u32) = (360, 780);
+
+/// The texts that cannot be read well.
+const FAINT: &str = include_str!("contrast.js");
+
+/// Each row of a table with the numbers in it.
+const ROWS: &str =
+    "return [...document.querySelectorAll('main tbody tr')].map((row) => [row.querySelector('th').innerText,
+    ...[...row.querySelectorAll('data')].map((data) => +data.value)])";
+
+/// The numbers of the cards, or of what stands in their place on a bucket's page: objects and bytes.
+const SUMS: &str = "return [...document.querySelectorAll('.card dl, .panel > dl')].map((list) =>
+    [...list.querySelectorAll('data')].slice(0, 2).map((data) => +data.value))";
 
 /// Minutes and hours as after a day at work, so that there is something to be drawn.
 const PAST: [&str; 2] = [
@@ -76,19 +93,22 @@ async fn the_status_page_works_in_a_browser() {
     browser.see_as("light", 1_280, 700).await;
     browser.open(&at("/")).await;
     assert_eq!(browser.text("h1").await, "All is well.");
-    let objects = stage.count("select sum(objects)::bigint from catalog.bucket_stats").await;
-    let shown =
-        "return [...document.querySelectorAll('.card dl div:first-child data')].map((data) => +data.value)";
-    let counts: Vec<i64> = serde_json::from_value(browser.ask(shown).await).unwrap();
-    assert_eq!(counts.iter().sum::<i64>(), objects);
+    let sums: Vec<(i64, i64)> = sqlx::query_as(
+        "select count(*), sum(size)::bigint from catalog.objects group by bucket order by bucket",
+    )
+    .fetch_all(&stage.pool)
+    .await
+    .unwrap();
+    let counts: Vec<(i64, i64)> = serde_json::from_value(browser.ask(SUMS).await).unwrap();
+    assert_eq!(counts, sums);
     browser.picture("overview").await;
 
     // It changes in place: what was marked is still there, and so is the focus.
     browser.ask("window.marked = 1; document.querySelector('.card a').focus()").await;
     stage.put(&genomics, "runs/2026-11-20/new.bam", "new").await;
     eventually("a number that changes in place", async || {
-        let now: Vec<i64> = serde_json::from_value(browser.ask(shown).await).unwrap();
-        (now == [counts[0], counts[1] + 1]).then_some(())
+        let now: Vec<(i64, i64)> = serde_json::from_value(browser.ask(SUMS).await).unwrap();
+        (now == [counts[0], (counts[1].0 + 1, counts[1].1 + 3)]).then_some(())
     })
     .await;
     let kept = browser.ask("return [window.marked, document.activeElement.closest('.card') !== null]").await;
@@ -97,6 +117,7 @@ async fn the_status_page_works_in_a_browser() {
     // By clicks: to the bucket, its folders, and each key there.
     browser.follow(&browser.links("/bucket?").await[1]).await;
     assert_eq!(browser.text("h1").await, genomics);
+    assert_eq!(browser.ask(SUMS).await, json!([[counts[1].0 + 1, counts[1].1 + 3]]));
     browser.see_as("light", 1_280, 1_400).await;
     browser.picture("bucket").await;
     browser.follow(&browser.links("/browse?").await[0]).await;
@@ -111,9 +132,18 @@ async fn the_status_page_works_in_a_browser() {
     );
     browser.see_as("light", 1_280, 700).await;
     browser.picture("folders").await;
-    for key in keys {
+    let runs = at(&format!("/browse?bucket={genomics}&prefix=runs%2F"));
+    browser.open(&runs).await;
+    let folders: Vec<(String, i64, i64)> =
+        sqlx::query_as("select name, objects, size from catalog.ls($1, 'runs/', deep => true) order by name")
+            .bind(&genomics)
+            .fetch_all(&stage.pool)
+            .await
+            .unwrap();
+    assert_eq!((folders.len(), browser.ask(ROWS).await), (13, json!(folders)));
+    for key in &keys {
         browser.open(&level).await;
-        browser.follow(&key).await;
+        browser.follow(key).await;
         assert!(browser.text(".lead").await.starts_with("There: a plain read gets version"));
         assert_eq!(browser.ask("return window.pwned === undefined").await, json!(true), "{key}");
     }
@@ -127,6 +157,15 @@ async fn the_status_page_works_in_a_browser() {
     browser.see_as("light", 1_280, 1_000).await;
     browser.picture("key").await;
     browser.see_as("light", 1_280, 800).await;
+    let changes = stage.count("select count(*) from catalog.changes").await;
+    browser.open(&at(&format!("/changes?bucket={genomics}"))).await;
+    let told =
+        browser.ask("return document.querySelectorAll('main tbody tr').length").await.as_i64().unwrap();
+    browser.open(&at(&format!("/changes?bucket={archive}"))).await;
+    let others =
+        browser.ask("return document.querySelectorAll('main tbody tr').length").await.as_i64().unwrap();
+    assert_eq!(told + others, changes);
+    under_way::is_shown(&stage, &browser, &at("/"), &at(&format!("/bucket?name={genomics}"))).await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 
     // Something is wrong now.
@@ -151,7 +190,8 @@ async fn the_status_page_works_in_a_browser() {
         "/drift?run=1",
     ];
     let mut pages: Vec<String> = paths.iter().map(|path| at(path)).collect();
-    pages.extend([top, level]);
+    pages.extend([top, level, runs]);
+    pages.extend(keys.iter().map(|key| at(key)));
     for (place, page) in pages.iter().enumerate() {
         browser.see_as("light", 1_280, 900).await;
         browser.open(page).await;
@@ -160,7 +200,9 @@ async fn the_status_page_works_in_a_browser() {
         reachable.sort_unstable();
         reached.sort_unstable();
         assert_eq!(reached, reachable, "what the keyboard reaches of {page}");
-        browser.see_as("dark", 390, 844).await;
+        assert_eq!(browser.ask(FAINT).await, json!([]), "{page} in the light");
+        browser.see_as("dark", PHONE.0, PHONE.1).await;
+        assert_eq!(browser.ask(FAINT).await, json!([]), "{page} in the dark");
         assert_eq!(browser.ask(TOO_WIDE).await, json!(false), "{page} on a phone");
         let landmarks = "return ['header', 'nav', 'main', 'footer', 'h1'].filter((name) => !document.querySelector(name))";
         assert_eq!(browser.ask(landmarks).await, json!([]), "{page}");
