@@ -132,7 +132,11 @@ impl<'a> Draft<'a> {
             .into_iter()
             .map(|(key, entries)| Ok((decode(key)?, entries)))
             .collect::<Result<_, Malformed>>()?;
-        let next_key = self.next_key.map(decode).transpose()?;
+        let next_key = match (self.next_key, keys.last()) {
+            // Ceph (16.2) encodes every key but this one, which may look as if it were encoded.
+            (Some(next), Some((last, _))) if next == *last => Some(next.into_owned()),
+            (next, _) => next.map(decode).transpose()?,
+        };
         let next_version = self.next_version.map(|version| VersionId::parse(Some(&version)));
         // Taking silence for the end would take what is not listed for gone.
         let next = match self.is_truncated.ok_or_else(|| lacks("the list", "IsTruncated"))? {

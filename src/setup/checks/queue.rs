@@ -220,6 +220,14 @@ pub(in crate::setup) fn dead_letters(
         Some(Ok(look)) => look,
     };
     findings.push(redrive_allowed(subject, &look.arn, &redrive.to, &dead_letters.takes));
+    let back = dead_letters.redrive.as_ref().filter(|back| back.to == look.arn);
+    if back.is_some() || redrive.to == look.arn {
+        findings.push(subject.failure(
+            "redrive policy",
+            format!("dead letters of {} come back to it: what cannot be taken goes round until its retention ends", look.arn),
+            format!("take the redrive policy of {} away, or let it lead to another queue", redrive.to),
+        ));
+    }
     let kept = words(dead_letters.retention);
     if dead_letters.retention < look.retention {
         findings.push(subject.warning(

@@ -6,7 +6,7 @@ use super::world::{ALL, DEAD, KEY, NOW, QUEUE, World, lets};
 use super::*;
 use crate::bucket::Versioning;
 use crate::fault::Kind;
-use crate::setup::estate::{Lifecycle, Sample, TakenOn, Takes};
+use crate::setup::estate::{Lifecycle, Redrive, Sample, TakenOn, Takes};
 use crate::setup::finding::Verdict::{self, Failure, Unknown, Warning};
 
 mod delivery;
@@ -256,6 +256,12 @@ async fn a_queue_that_is_wrong_is_named() {
     })
     .await;
     broken(Failure, "dead-letter queue", &["does not exist"], |world| world.dead = None).await;
+    let back = found(|world| {
+        world.dead.as_mut().unwrap().redrive = Some(Redrive { to: QUEUE.to_owned(), receives_max: 1_000 });
+    })
+    .await;
+    let round = back.iter().find(|finding| finding.found.contains("come back to it")).unwrap();
+    assert_eq!((round.verdict, round.check), (Failure, "redrive policy"));
     for (takes, words) in [(Takes::None, "takes none"), (Takes::Of(vec![DEAD.to_owned()]), "only those of")] {
         broken(Failure, "redrive allow policy", &[words, QUEUE], |world| {
             world.dead.as_mut().unwrap().takes = takes;
