@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-stop test bench-ingest bench-reconcile soak soak-e2e test-upgrade exhaustive fuzz mutants lint fmt clean
+.PHONY: help demo demo-stop test bench-ingest bench-reconcile soak soak-e2e test-upgrade exhaustive fuzz mutants lint sbom fmt clean
 
 TESTBED := tests/testbed
 
@@ -47,11 +47,12 @@ test-upgrade: ## an upgrade under load from FROM=REVISION, as it was
 exhaustive: ## every small history, three writes beside a listing and events doubled: hours
 	WRITES=$(or $(WRITES),3) DOUBLED=$(or $(DOUBLED),1) cargo test --locked --test simulation exhaustive -- --nocapture --test-threads 1
 
+# cargo-fuzz wants a nightly compiler; CARGO="env RUSTC_BOOTSTRAP=1 cargo" does with the one that is there.
 fuzz: ## make up messages, listings and inventory reports; MINUTES=10 for each of the three, TARGETS
 	@for target in $(or $(TARGETS),message listing report); do \
 		mkdir -p fuzz/corpus/$$target; seeds=tests/corpus/$$target; \
 		if [ $$target = message ]; then seeds="$$seeds tests/fixtures/notification"; fi; \
-		cargo +nightly fuzz run --sanitizer none $$target fuzz/corpus/$$target $$seeds -- \
+		$(or $(CARGO),cargo +nightly) fuzz run --sanitizer none $$target fuzz/corpus/$$target $$seeds -- \
 			-max_total_time=$$(( 60 * $(or $(MINUTES),10) )) -max_len=65536 -timeout=10 -rss_limit_mb=1024; \
 	done
 
@@ -62,6 +63,11 @@ lint: ## formatting, clippy and the documentation, with warnings as errors
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --locked
+
+# After cargo install cargo-cyclonedx --locked.
+sbom: ## what the program is made of, as CycloneDX: target/stocktake.cdx.json
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) cargo cyclonedx --format json --spec-version 1.5 --no-build-deps
+	mkdir -p target && mv stocktake.cdx.json target/
 
 fmt: ## format the code
 	cargo fmt
