@@ -7,6 +7,7 @@ use std::process::Command;
 mod alerts;
 mod dashboard;
 mod dependencies;
+mod getting_started;
 mod kubernetes;
 mod migrations;
 mod package;

@@ -82,7 +82,7 @@ async fn what_is_not_there_is_told_on_a_page(pool: PgPool) {
     catalog.connect(&connection("projects/"), NOW).await.unwrap();
     let site = Site::of(&pool).await;
     for (path, status, words) in [
-        ("/nowhere<i>", 404, "there is no page &quot;/nowhere&lt;i&gt;&quot;"),
+        ("/nowhere%3Ci%3E", 404, "there is no page &quot;/nowhere%3Ci%3E&quot;"),
         ("/browse?bucket=absent", 404, "no bucket &quot;absent&quot; is connected"),
         (
             "/browse?bucket=genomics&prefix=other%2F",
