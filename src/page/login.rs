@@ -76,6 +76,8 @@ fn form(page: &Page, status: StatusCode, next: &str, is_wrong: bool) -> Response
             h1 { "Log in" }
             form method="post" action="/login" {
                 input type="hidden" name="next" value=(next);
+                // What a password is for: those who keep passwords want to know.
+                input type="text" name="username" value="stocktake" autocomplete="username" readonly hidden;
                 label for="token" { "Token" }
                 input #token type="password" name="token" required autofocus autocomplete="current-password"
                     aria-describedby="hint" aria-invalid=[is_wrong.then_some("true")];

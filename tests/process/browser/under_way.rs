@@ -13,7 +13,8 @@ const BEGIN: &str = "with run as (
      )
      insert into catalog.ranges (run_id, range_after, range_to, position, keys_listed, versions_listed, lease,
                                  leased_until, is_done)
-     select run_id, range_after, range_to, position, keys, keys, lease, now() + lease * interval '1 hour', is_done
+     select run_id, range_after, range_to, position, keys, keys, lease,
+            now() + coalesce(lease, 0) * interval '1 hour', is_done
      from run, (values ('', 'runs/2026-11-03', 'runs/2026-11-03', 15, 1, true),
                        ('runs/2026-11-03', 'runs/2026-11-07', 'runs/2026-11-05/reads.bam', 11, 1, false),
                        ('runs/2026-11-07', 'runs/2026-11-11', 'runs/2026-11-08/qc/report.html', 6, 1, false),
