@@ -19,7 +19,10 @@ const COUNT_EVERY: Duration = Duration::from_secs(20);
 
 /// How old the messages are that are being received, by queue, and whether it answered when it was last asked.
 #[derive(Clone, Debug, Default)]
-pub struct Backlog(Arc<Mutex<HashMap<Arc<str>, (Duration, bool)>>>);
+pub struct Backlog(Arc<Mutex<Ages>>);
+
+/// By queue: the age, and whether the queue answered since.
+type Ages = HashMap<Arc<str>, (Duration, bool)>;
 
 impl Backlog {
     /// The age of the oldest message of the last answer, over all queues.
@@ -43,7 +46,7 @@ impl Backlog {
         }
     }
 
-    fn ages(&self) -> MutexGuard<'_, HashMap<Arc<str>, (Duration, bool)>> {
+    fn ages(&self) -> MutexGuard<'_, Ages> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
