@@ -22,18 +22,7 @@ pub const NEEDED: [&str; 8] = [
 /// The event that keeps storage classes up to date: all else is right without it.
 pub const TRANSITION: &str = "s3:LifecycleTransition";
 
-/// What is looked for: all that is [`NEEDED`], and [`TRANSITION`].
-pub const EVENTS: [&str; 9] = {
-    let mut events = [TRANSITION; 9];
-    let mut place = 0;
-    while place < NEEDED.len() {
-        events[place] = NEEDED[place];
-        place += 1;
-    }
-    events
-};
-
-/// What a rule of ours subscribes to: the same, by kind.
+/// What a rule of ours subscribes to: all of these, by kind.
 pub const SUBSCRIBED: [&str; 4] =
     ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*", TRANSITION];
 

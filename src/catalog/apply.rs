@@ -39,10 +39,7 @@ impl Catalog {
         let bucket = &connection.bucket;
         let mut transaction = self.pool.begin().await?;
         let horizon = hold(&mut transaction, connection, Hold::Shared).await?;
-        let mut keys: Vec<&str> = events.iter().map(|event| event.key).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        let before = load(&mut transaction, bucket, &keys).await?;
+        let before = load(&mut transaction, bucket, events.iter().map(|event| event.key).collect()).await?;
 
         let mut after = before.clone();
         let mut journal = Journal::new(connection.terms.is_journaled);

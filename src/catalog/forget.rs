@@ -1,6 +1,27 @@
 //! Forgetting a connection: its rows, their details, its runs and its doubts.
 
+use sqlx::Error;
+
 use super::{Catalog, Connection};
+use crate::chain::chain;
+
+/// What is said of a bucket whose row is gone although it is being worked on.
+pub const FORGOTTEN: &str =
+    "was disconnected: the catalog has forgotten it (`stocktake disconnect --drop-rows`)";
+/// What to do about that.
+pub const FORGOTTEN_REMEDY: &str = "take its [[bucket]] section out of the configuration, and start the daemon again; if the \
+                                    bucket is to stay, leave it in: the daemon connects it anew when it starts";
+
+/// Whether an error means that the row of a connection is gone, or that of its run: whatever else is asked for by
+/// name may be absent, and is asked for so.
+pub fn is_forgotten(error: &Error) -> bool {
+    matches!(error, Error::RowNotFound)
+}
+
+/// What an error of Postgres says of what was being done, in the words for operators.
+pub fn said(error: &Error) -> String {
+    if is_forgotten(error) { format!("the bucket {FORGOTTEN}") } else { chain(error) }
+}
 
 impl Catalog {
     /// Forgets a connection; the journal of what happened in it stays. Whether there was one. While something

@@ -235,10 +235,9 @@ pub(super) async fn observe<'a>(
     going: Removals,
     now: OffsetDateTime,
 ) -> Result<Seen<'a>, sqlx::Error> {
-    let mut keys: Vec<&str> = sightings.iter().map(|sighting| sighting.key.as_str()).collect();
-    keys.sort_unstable();
     let glance = cause.glance();
-    let before = load(transaction, &connection.bucket, &keys).await?;
+    let keys = sightings.iter().map(|sighting| sighting.key.as_str()).collect();
+    let before = load(transaction, &connection.bucket, keys).await?;
     let mut after = before.clone();
     let Seen { mut repaired, mut asks, mut withheld, mut removals, .. } = Seen::default();
     // What the first run of a new connection finds is no drift and no change: nothing was promised before

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use sqlx::Error;
 
-use crate::chain::chain;
-
 /// How often a transaction that lost a race is tried again before its caller hears of it.
 const RACES_MAX: u32 = 10;
 /// The longest pause before the second attempt; it doubles up to [`PAUSE_MAX`].
@@ -53,24 +51,6 @@ pub fn trouble(error: &Error) -> Trouble {
         Some(code) if code.starts_with("22") || code.starts_with("54") => Trouble::Unfit,
         _ => Trouble::Other,
     }
-}
-
-/// What is said of a bucket whose row is gone although it is being worked on.
-pub const FORGOTTEN: &str =
-    "was disconnected: the catalog has forgotten it (`stocktake disconnect --drop-rows`)";
-/// What to do about that.
-pub const FORGOTTEN_REMEDY: &str = "take its [[bucket]] section out of the configuration, and start the daemon again; if the \
-                                    bucket is to stay, leave it in: the daemon connects it anew when it starts";
-
-/// Whether an error means that the row of a connection is gone, or that of its run: whatever else is asked for by
-/// name may be absent, and is asked for so.
-pub fn is_forgotten(error: &Error) -> bool {
-    matches!(error, Error::RowNotFound)
-}
-
-/// What an error of Postgres says of what was being done, in the words for operators.
-pub fn said(error: &Error) -> String {
-    if is_forgotten(error) { format!("the bucket {FORGOTTEN}") } else { chain(error) }
 }
 
 /// Runs a whole transaction, again as long as it loses races.

@@ -69,10 +69,9 @@ pub(super) fn date(moment: Timestamp) -> OffsetDateTime {
 pub(super) async fn load(
     connection: &mut PgConnection,
     bucket: &str,
-    keys: &[&str],
+    mut keys: Vec<&str>,
 ) -> Result<Stacks, sqlx::Error> {
     // Who locks in one order never waits in a circle.
-    let mut keys = keys.to_vec();
     keys.sort_unstable();
     keys.dedup();
     let mut held: Vec<String> = sqlx::query_scalar(

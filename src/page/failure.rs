@@ -100,7 +100,7 @@ impl Page {
 
     /// Fails where nothing of a bucket is connected, or nothing that has to do with `place`.
     pub(super) async fn must_know(&self, bucket: &str, place: Place<'_>) -> Result<(), Failure> {
-        let prefixes = self.catalog.prefixes_of(bucket).await?;
+        let prefixes = self.catalog.connected_prefixes(bucket).await?;
         let is_known = prefixes.iter().any(|prefix| match place {
             Place::Key(key) => key.starts_with(prefix),
             Place::Folder(folder) => folder.starts_with(prefix) || prefix.starts_with(folder),

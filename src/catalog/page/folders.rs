@@ -33,17 +33,6 @@ pub struct Inside {
 }
 
 impl Catalog {
-    /// Which prefixes of a bucket are connected; none where it is not.
-    ///
-    /// # Errors
-    /// When Postgres is away or refuses.
-    pub async fn prefixes_of(&self, bucket: &str) -> Result<Vec<String>, sqlx::Error> {
-        sqlx::query_scalar("select prefix from catalog.buckets where bucket = $1 order by prefix")
-            .bind(bucket)
-            .fetch_all(&self.pool)
-            .await
-    }
-
     /// Up to `limit` entries of the level below a prefix, behind the entry `after`, in the order of keys. What is in
     /// folders is counted up to so many objects each; without a limit, to the last.
     ///

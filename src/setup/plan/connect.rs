@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Action, BEFORE, Found, OURS, Plan, Step, Target, notifications, others_stay};
-use crate::bucket::rules::{
-    Destination, EVENTS, Filter, NEEDED, Rule, Rules, SUBSCRIBED, TRANSITION, includes,
-};
+use crate::bucket::rules::{Destination, Filter, NEEDED, Rule, Rules, SUBSCRIBED, TRANSITION, includes};
 use crate::setup::checks::{described, ways_round};
 use crate::setup::estate::QueueLook;
 use crate::setup::grant::{Act, Answer, answer, others};
@@ -212,7 +210,8 @@ fn leads_to(target: &Target, rule: &Rule) -> bool {
 /// A rule for the kinds of events that do not all come yet. What only keeps storage classes up to date is not
 /// worth a quarrel.
 fn missing(target: &Target, found: &Found) -> Option<Rule> {
-    let gaps = found.rules.gaps(&EVENTS, &target.prefix, |rule| leads_to(target, rule));
+    let events = [&NEEDED[..], &[TRANSITION]].concat();
+    let gaps = found.rules.gaps(&events, &target.prefix, |rule| leads_to(target, rule));
     let lacks = |kind: &&str| gaps.iter().any(|(event, _)| includes(kind, event));
     let is_needed = gaps.iter().any(|(event, _)| NEEDED.contains(event));
     if is_needed && found.is_delivered {
