@@ -76,12 +76,7 @@ impl Events {
         let text = OffsetDateTime::from(time).format(&Rfc3339).unwrap_or_default();
         // Seconds and a fraction, as those of S3 can be read.
         let sequencer = format!("00{:08X}{:08X}", time.as_micros() / 1_000_000, number);
-        let key = format!(
-            "samples/{:03x}/run-{:07}/lane%20{:02}.fastq.gz",
-            self.mix(key_of / GROUP) & 0xFFF,
-            key_of / GROUP,
-            key_of % GROUP
-        );
+        let key = self.key(key_of / GROUP, key_of % GROUP);
         let mut object = format!(r#""key":"{key}","sequencer":"{sequencer}""#);
         let (name, version) = match fact {
             Fact::Put => {
@@ -104,6 +99,17 @@ impl Events {
             number % 7,
             number % 250,
         )
+    }
+
+    /// The key of a member of a group, as events write it.
+    fn key(&self, group: u64, member: u64) -> String {
+        format!("samples/{:03x}/run-{group:07}/lane%20{member:02}.fastq.gz", self.mix(group) & 0xFFF)
+    }
+
+    /// A key that no event is about, like those that they are about.
+    pub(crate) fn another_key(&self, number: u64) -> String {
+        let number = 2 * self.count + number;
+        self.key(number / GROUP, number % GROUP)
     }
 
     fn mix(&self, number: u64) -> u64 {

@@ -352,8 +352,13 @@ async fn upsert(connection: &mut PgConnection, record: &Record) -> anyhow::Resul
     Ok(())
 }
 
-/// How long one row with its line takes to be committed, by one statement, again and again.
-pub(crate) async fn bare_commits(pool: &PgPool, count: u64) -> anyhow::Result<Vec<Duration>> {
+/// How long one row with its line takes to be committed, by one statement, again and again. The keys are as far apart as those of events:
+/// after a checkpoint, the first row on a page of an index has Postgres write down all of the page.
+pub(crate) async fn bare_commits(
+    pool: &PgPool,
+    events: &Events,
+    count: u64,
+) -> anyhow::Result<Vec<Duration>> {
     let mut connection = pool.acquire().await?;
     let mut took = Vec::new();
     for number in 0..count {
@@ -368,7 +373,7 @@ pub(crate) async fn bare_commits(pool: &PgPool, count: u64) -> anyhow::Result<Ve
              values ($1, $2, 'null', 'created', 'event', $3, 7, 'd41d8cd98f00b204e9800998ecf8427e')",
         )
         .bind(BUCKETS[1])
-        .bind(format!("bare/{number:08}"))
+        .bind(events.another_key(number))
         .bind(stocktake::clock::now())
         .execute(&mut *connection)
         .await?;

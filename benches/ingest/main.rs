@@ -100,7 +100,7 @@ async fn main() -> anyhow::Result<()> {
     drop(daemon);
 
     settle(&pool).await?;
-    let mut bare = limit::bare_commits(&pool, 2_000).await?;
+    let mut bare = limit::bare_commits(&pool, &events, 2_000).await?;
     bare.sort_unstable();
 
     println!("\nthe same rows and lines by statements alone, one connection");
