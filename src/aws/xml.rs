@@ -148,7 +148,7 @@ impl<'a> Xml<'a> {
     }
 
     fn start(&mut self, rest: &'a str) -> Result<Piece<'a>, Malformed> {
-        let ends_name = |byte: u8| matches!(byte, b'>' | b'/' | b'"' | b'\'') || byte.is_ascii_whitespace();
+        let ends_name = |byte: u8| matches!(byte, b'>' | b'/' | b'"' | b'\'') || is_space(byte);
         let (length, name, is_empty) = match rest.bytes().position(ends_name) {
             // In most tags, a name is all there is.
             Some(length) if rest.as_bytes()[length] == b'>' => (length, &rest[1..length], false),
@@ -156,7 +156,7 @@ impl<'a> Xml<'a> {
                 let length = end_of_tag(rest.as_bytes()).ok_or_else(|| self.ends_early())?;
                 let is_empty = rest.as_bytes()[length - 1] == b'/';
                 let tag = &rest[1..length - usize::from(is_empty)];
-                let end = tag.bytes().position(|byte| byte.is_ascii_whitespace());
+                let end = tag.bytes().position(is_space);
                 (length, end.map_or(tag, |end| &tag[..end]), is_empty)
             }
         };
@@ -171,7 +171,7 @@ impl<'a> Xml<'a> {
 
     fn end(&mut self, rest: &'a str) -> Result<Piece<'a>, Malformed> {
         let length = rest.bytes().position(|byte| byte == b'>').ok_or_else(|| self.ends_early())?;
-        let name = rest[2..length].trim_ascii_end();
+        let name = rest[2..length].trim_end_matches([' ', '\t', '\r', '\n']);
         match self.open.last() {
             Some(open) if *open == name => {}
             Some(open) => return Err(self.broken(&format!("</{name}> where <{open}> should end"))),
@@ -203,6 +203,11 @@ impl<'a> Xml<'a> {
     fn broken(&self, what: &str) -> Malformed {
         broken(self.place, what)
     }
+}
+
+/// Whether a byte is what XML has for space. Rust counts a form feed, too, which would be part of a name.
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 /// How long a tag is up to its `>`, which may also stand in the quotes of an attribute.
