@@ -39,7 +39,8 @@ soak-e2e: ## the real daemon, two of it, under faults without end; MINUTES=60, S
 
 # The program of the release before is built beside this one.
 test-upgrade: ## an upgrade under load from FROM=REVISION, as it was
-	@git archive --prefix=target/upgrade/source/ $(FROM) | tar -x
+	@rm -rf target/upgrade/source
+	@git archive --prefix=target/upgrade/source/ $(or $(FROM),$(error FROM is the revision to come from)) | tar -xm
 	cargo build --locked --manifest-path target/upgrade/source/Cargo.toml --target-dir target/upgrade
 	@$(TESTBED)/run -- env PREVIOUS=$(CURDIR)/target/upgrade/debug/stocktake \
 		cargo test --locked --test process upgrade
