@@ -1,5 +1,6 @@
-//! The Terraform module. Terraform itself and its providers are in no registry of packages, so its language is read by a
-//! parser, and what it says is compared with the provider's schema as far as it is used, and with our own policies.
+//! The Terraform module. The AWS provider is in no registry of packages, without which Terraform validates nothing, so its
+//! language is read by a parser, and what it says is compared with the provider's schema as far as it is used, and with
+//! our own policies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
