@@ -188,7 +188,10 @@ pub(super) fn remedy(kind: Kind, failed: &Failed<'_>) -> String {
             "see that the key which objects of {resource} are encrypted with exists and is enabled; what is encrypted with a \
              key that only its writer has (SSE-C) cannot be looked at"
         ),
-        (Kind::Other, _) => "check the region, the endpoint and the name; else report this".to_owned(),
+        (Kind::Other, _) => {
+            "check the region (aws.region, or AWS_REGION), the endpoint and the name; else report this"
+                .to_owned()
+        }
     }
 }
 

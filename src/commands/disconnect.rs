@@ -13,6 +13,10 @@ use crate::setup::connect::Presence;
 use crate::setup::plan;
 use crate::wiring;
 
+/// What is said where neither the configuration nor the command line has the queue: rules that lead to another stay.
+const UNNAMED: &str = "no [[queue]] section says which queue the bucket tells: what `connect` made without one is looked for; \
+                       if it was another, name it with --queue, or disconnect before the section is taken out";
+
 pub(super) async fn disconnect(
     file: Option<&Path>,
     options: &Disconnect,
@@ -35,6 +39,9 @@ pub(super) async fn disconnect(
         bail!("{}, nor does S3 have such a bucket: see its name{}", unknown(meeting), configured(meeting));
     }
     tell_part(&options.place, meeting, format)?;
+    if options.place.queue.is_none() && meeting.config.queues.is_empty() {
+        print_to_people(format, UNNAMED)?;
+    }
     print(&shown(plan, format))?;
     let queue = planned.queue_to_go();
     if let Some(Some(catalog)) = &catalog {

@@ -313,6 +313,14 @@ async fn a_bucket_that_nobody_ever_connected_is_not_disconnected() {
         let part = "known to the catalog, which has what is below [\"a/\"]: choose that with --prefix";
         assert!(told.code == Some(1) && told.stderr.contains(part), "{told:?}");
     }
+    // Once the queue's is out, too, nothing tells which that was.
+    let without = Config { queues: vec![], ..without };
+    let of_another = "name it with --queue, or disconnect before";
+    let place = ["disconnect", "--bucket", &bucket, "--prefix", "a/"];
+    let told = done(&stage, &without, &place).await;
+    assert!(told.stdout.contains(of_another), "{told:?}");
+    let told = done(&stage, &without, &[&place[..], &["--queue", "mine"]].concat()).await;
+    assert!(!told.stdout.contains(of_another), "{told:?}");
 
     // Whoever names only the bucket is told which part of it that is.
     let plan = done(&stage, &config, &["connect", "--bucket", &bucket]).await;
