@@ -54,7 +54,7 @@ fuzz: ## make up messages, listings and inventory reports; MINUTES=10 for each o
 		mkdir -p fuzz/corpus/$$target; seeds=tests/corpus/$$target; \
 		if [ $$target = message ]; then seeds="$$seeds tests/fixtures/notification"; fi; \
 		$(or $(CARGO),cargo +nightly) fuzz run --sanitizer none $$target fuzz/corpus/$$target $$seeds -- \
-			-max_total_time=$$(( 60 * $(or $(MINUTES),10) )) -max_len=65536 -timeout=10 -rss_limit_mb=1024; \
+			-max_total_time=$$(( 60 * $(or $(MINUTES),10) )) -max_len=65536 -timeout=60 -rss_limit_mb=1024; \
 	done
 
 mutants: ## change the rules of src/model one at a time, and list what no test notices
