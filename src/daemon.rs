@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Connection, Daemon};
+use crate::catalog::{Catalog, Connection, Daemon};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -52,12 +52,12 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let health = Health::default();
     let mut tasks = JoinSet::new();
+    let lookout = wiring::catalog_to_read(config)?;
     if let Some(address) = config.admin.listen {
         let listener = admin::bind(address).await?;
         let page = if config.admin.shows_page() {
-            let catalog = wiring::catalog_to_read(config)?;
             let config = Arc::new(config.clone());
-            Page::new(catalog, config, health.clone(), pulse::of_process(), clock).router()
+            Page::new(lookout.clone(), config, health.clone(), pulse::of_process(), clock).router()
         } else {
             page::refused()
         };
@@ -97,7 +97,7 @@ pub async fn serve(
         pid: std::process::id(),
     };
     if prepared {
-        start_loops(config, &daemon, &plant, &mut tasks).await;
+        start_loops(config, &daemon, &plant, lookout, &mut tasks).await;
         supervisor::tell_ready();
         tracing::info!(buckets = config.buckets.len(), queues = config.queues.len(), "serving");
     }
@@ -117,7 +117,13 @@ pub async fn serve(
     ended
 }
 
-async fn start_loops(config: &Config, daemon: &Daemon, plant: &Plant, tasks: &mut JoinSet<&'static str>) {
+async fn start_loops(
+    config: &Config,
+    daemon: &Daemon,
+    plant: &Plant,
+    lookout: Catalog,
+    tasks: &mut JoinSet<&'static str>,
+) {
     let Plant { catalog, connections, health, clock, .. } = plant;
     let (clock, shutdown) = (*clock, &plant.ending.stop);
     let mut clients = Clients::default();
@@ -162,6 +168,7 @@ async fn start_loops(config: &Config, daemon: &Daemon, plant: &Plant, tasks: &mu
             shutdown.clone(),
         ),
     ));
+    tasks.spawn(named("locks", watch::locks(lookout, health.clone(), clock, shutdown.clone())));
     tasks.spawn(named(
         "problems",
         watch::mirror_problems(catalog.clone(), health.clone(), subjects(config), clock, shutdown.clone()),
@@ -275,6 +282,7 @@ fn subjects(config: &Config) -> Vec<Subject> {
         let (name, prefix) = (|| bucket.name.clone(), || bucket.prefix.clone());
         [
             Subject::Bucket { name: name(), prefix: prefix() },
+            Subject::Events { name: name(), prefix: prefix() },
             Subject::Notifications { name: name(), prefix: prefix() },
             Subject::SetUp { name: name(), prefix: prefix() },
             Subject::Rechecks { name: name(), prefix: prefix() },

@@ -32,6 +32,13 @@ pub enum Subject {
         /// Its prefix; empty for the whole bucket.
         prefix: String,
     },
+    /// What is told of its changes, on the way into the catalog.
+    Events {
+        /// The bucket's name.
+        name: String,
+        /// Its prefix; empty for the whole bucket.
+        prefix: String,
+    },
     /// What it tells of its changes, and whom.
     Notifications {
         /// The bucket's name.
@@ -72,6 +79,7 @@ impl fmt::Display for Subject {
             Self::Visibility(url) => write!(formatter, "queue {url} (visibility)"),
             Self::DeadLetters(url) => write!(formatter, "queue {url} (dead letters)"),
             Self::Bucket { name, prefix } => write!(formatter, "bucket {name}/{prefix}"),
+            Self::Events { name, prefix } => write!(formatter, "events of bucket {name}/{prefix}"),
             Self::Notifications { name, prefix } => {
                 write!(formatter, "notifications of bucket {name}/{prefix}")
             }

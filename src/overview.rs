@@ -144,9 +144,10 @@ pub(crate) fn lag(daemons: &[DaemonStatus]) -> Option<Duration> {
 fn state(bucket: &BucketStatus, problems: &[ProblemStatus], is_behind: bool) -> State {
     let subject = subject(bucket);
     let is_wrong = |test: &dyn Fn(&str) -> bool| problems.iter().any(|problem| test(&problem.subject));
+    let (events, database) = (format!("events of {subject}"), Subject::Database.to_string());
     let is_running = bucket.run.status.as_deref() == Some("running");
     match () {
-        () if is_wrong(&|name| name == subject || name == Subject::Database.to_string()) => State::InTrouble,
+        () if is_wrong(&|name| name == subject || name == events || name == database) => State::InTrouble,
         () if bucket.complete_through.is_none() && !is_running => State::New,
         // Any queue may be the one that brings its events.
         () if is_wrong(&|name| is_part(name, &subject) || is_around(name)) => State::Degraded,

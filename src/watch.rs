@@ -8,9 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{
-    Blocker, Catalog, Connection, Daemon, POOLED_REMEDY, SchemaError, Trouble, is_pooled, trouble,
-};
+use crate::catalog::{Catalog, Connection, Daemon, POOLED_REMEDY, SchemaError, is_pooled, trouble};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::health::{Health, Subject};
@@ -18,10 +16,14 @@ use crate::ingest::Backlog;
 use crate::setup::{Verdict, examine_partitions};
 use crate::{metrics, pulse};
 
+mod locks;
+mod remedy;
+
+pub(crate) use locks::{locks, waits_for_lock};
+pub(crate) use remedy::remedy_of;
+
 /// How often Postgres is told that we are there.
 const PING_EVERY: Duration = Duration::from_secs(5);
-/// How long a lock of somebody else's may be waited for before that is a problem.
-const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 /// How often days of the journal are made and dropped.
 const JOURNAL_EVERY: Duration = Duration::from_secs(60);
 /// How often old entries of the ledger are forgotten.
@@ -31,9 +33,6 @@ const MIRROR_EVERY: Duration = Duration::from_secs(1);
 /// The first pause before a database that was not there is tried again; it doubles.
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(15);
-
-/// What an operator can do about a database that does not answer.
-pub(crate) const REMEDY: &str = "see that Postgres runs and that database.url is right";
 
 /// Brings the schema up to date and makes room for every connection, as soon as Postgres is there.
 /// False when told to stop before that.
@@ -118,7 +117,10 @@ pub(crate) fn remedy(error: &anyhow::Error) -> &'static str {
             "wait, or end what holds a table that is to be changed: see pg_stat_activity"
         }
         _ if is_pooled(error) => POOLED_REMEDY,
-        _ => REMEDY,
+        _ => match error.chain().find_map(|cause| cause.downcast_ref()) {
+            Some(error) => remedy_of(error),
+            None => remedy_of(&sqlx::Error::PoolClosed),
+        },
     }
 }
 
@@ -130,7 +132,7 @@ fn passes(error: &anyhow::Error) -> bool {
         return true;
     }
     let postgres = error.chain().find_map(|cause| cause.downcast_ref::<sqlx::Error>());
-    postgres.is_some_and(|error| matches!(trouble(error), Trouble::Away | Trouble::Race))
+    postgres.is_some_and(|error| trouble(error).passes())
 }
 
 /// Tells Postgres from time to time that this daemon is there, which shows whether it can write, and asks
@@ -165,9 +167,10 @@ pub(crate) async fn database(
                 if health.ok(Subject::Database) {
                     tracing::info!("database answers again");
                 }
-                if shutdown.run_until_cancelled(look_at_locks(&catalog, &health, clock)).await.is_none() {
-                    return;
-                }
+            }
+            // Who keeps it is told by the watch of locks, and Postgres is there.
+            Err(error) if waits_for_lock(&error, &health) => {
+                tracing::debug!(%error, "tell that we are there")
             }
             Err(error) => {
                 let Some(reached) = shutdown.run_until_cancelled(catalog.reach()).await else { return };
@@ -181,35 +184,6 @@ pub(crate) async fn database(
         if shutdown.run_until_cancelled(tokio::time::sleep(PING_EVERY)).await.is_none() {
             return;
         }
-    }
-}
-
-/// Sees whether somebody else keeps us waiting.
-async fn look_at_locks(catalog: &Catalog, health: &Health, clock: Clock) {
-    match catalog.blocker(LOCK_PATIENCE).await {
-        Ok(None) if health.ok(Subject::Locks) => tracing::info!("nobody keeps locks from us any more"),
-        Ok(None) => {}
-        Ok(Some(Blocker { pid, name })) => {
-            let (message, remedy) = match pid {
-                0 => (
-                    "a prepared transaction keeps locks that we wait for".to_owned(),
-                    "commit it or roll it back: pg_prepared_xacts has it; all else goes on by itself then"
-                        .to_owned(),
-                ),
-                _ => (
-                    format!("process {pid} of Postgres ({name}) keeps locks that we wait for"),
-                    format!(
-                        "end its transaction, or `select pg_terminate_backend({pid})` as its user or a superuser; all else \
-                         goes on by itself then"
-                    ),
-                ),
-            };
-            if health.is_well(&Subject::Locks) {
-                tracing::warn!(remedy, "{}: {message}", Subject::Locks);
-            }
-            health.problem(Subject::Locks, message, remedy, clock());
-        }
-        Err(error) => tracing::debug!(%error, "see who keeps locks"),
     }
 }
 
@@ -296,7 +270,11 @@ pub(crate) async fn mirror_problems(
             };
             match outcome {
                 Ok(()) => drop(written.insert(subject.clone(), message)),
-                Err(error) => tracing::debug!(%error, subject = name, "write a problem down"),
+                // The others would fail like it, and perhaps take as long.
+                Err(error) => {
+                    tracing::debug!(%error, subject = name, "write a problem down");
+                    break;
+                }
             }
         }
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use sqlx::FromRow;
 use sqlx::postgres::types::PgInterval;
+use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
 use super::Catalog;
@@ -108,15 +108,15 @@ impl Catalog {
         .await
         .map(drop)
     }
+}
 
-    /// The daemons that are at work or were not long ago, those first that said so last.
-    pub(super) async fn daemons(&self) -> Result<Vec<DaemonStatus>, sqlx::Error> {
-        sqlx::query_as(
-            "select host, pid, version, started_at, seen_at, stopped_at,
-                    extract(epoch from lag)::float8 as lag_seconds, is_running
-             from catalog.daemons order by seen_at desc",
-        )
-        .fetch_all(&self.pool)
-        .await
-    }
+/// The daemons that are at work or were not long ago, those first that said so last.
+pub(super) async fn daemons(connection: &mut PgConnection) -> Result<Vec<DaemonStatus>, sqlx::Error> {
+    sqlx::query_as(
+        "select host, pid, version, started_at, seen_at, stopped_at,
+                extract(epoch from lag)::float8 as lag_seconds, is_running
+         from catalog.daemons order by seen_at desc",
+    )
+    .fetch_all(connection)
+    .await
 }

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use super::{Catalog, Connection, is_pooled};
 use crate::chain::chain;
+use crate::watch;
 
 /// How Postgres is set up, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
@@ -49,8 +50,8 @@ pub struct Server {
 /// Why nothing can be said of how Postgres is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Uninspected {
-    /// It does not answer, or does not let us in: the error.
-    Away(String),
+    /// It does not answer, or does not let us in: the error, and the remedy.
+    Away(String, &'static str),
     /// A pooler before it gives us no session of our own: how that shows.
     Pooled(String),
 }
@@ -63,9 +64,9 @@ impl Catalog {
     pub async fn look(&self) -> Result<Server, Uninspected> {
         self.reach_session().await.map_err(|error| match chain(error.as_ref()) {
             told if is_pooled(&error) => Uninspected::Pooled(told),
-            told => Uninspected::Away(told),
+            told => Uninspected::Away(told, watch::remedy(&error)),
         })?;
-        let away = |error: anyhow::Error| Uninspected::Away(chain(error.as_ref()));
+        let away = |error: anyhow::Error| Uninspected::Away(chain(error.as_ref()), watch::remedy(&error));
         self.inspect().await.context("ask Postgres how it is set up").map_err(away)
     }
 

@@ -80,13 +80,19 @@ pub use withheld::REMOVALS_MIN;
 /// How Postgres is to serve us. Migrations run at every start, and each time it would notice what is there
 /// already. And all that is asked in a hurry has an index: while a bucket is listed for the first time, there
 /// are no statistics of its table yet, and Postgres would read and sort all of it for every 2,000 rows.
-const SESSION: [(&str, &str); 5] = [
+///
+/// Who waits for a lock hears of it: a loop that waited for as long as somebody keeps one would be taken for stuck.
+const SESSION: [(&str, &str); 6] = [
+    ("lock_timeout", LOCK_LIMIT),
     ("client_min_messages", "warning"),
     ("enable_seqscan", "off"),
     ("enable_bitmapscan", "off"),
     ("max_parallel_workers_per_gather", "0"),
     ("jit", "off"),
 ];
+
+/// How long a statement may wait for a lock that somebody else keeps. What gave up is tried again.
+const LOCK_LIMIT: &str = "30s";
 
 /// Connections that nobody used for so long are tried before they are used, as a restart of Postgres leaves dead ones
 /// behind. Those in use all the time show that by themselves, and a batch is a round trip shorter.
@@ -101,7 +107,7 @@ const READERS_MAX: u32 = 3;
 const READ_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a statement of theirs may take.
 pub const READ_LIMIT: Duration = Duration::from_secs(5);
-/// How long it may wait for a lock.
+/// How long it may wait for a lock. Who reads the state of everything waits no longer, either.
 const READ_LOCK_LIMIT: &str = "1s";
 /// How long a connection of theirs is kept without use.
 const READ_IDLE: Duration = Duration::from_secs(60);
@@ -120,7 +126,7 @@ impl Catalog {
     /// A catalog behind `options`. Connects when first used, so it cannot fail here; each use
     /// waits up to `patience` for a connection.
     pub fn new(options: PgConnectOptions, connections_max: u32, patience: Duration) -> Self {
-        let options = options.application_name("stocktake").options(SESSION);
+        let options = options.application_name(locks::OURS).options(SESSION);
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(patience)

@@ -19,12 +19,21 @@ const TRANSACTION_MAX: Duration = Duration::from_secs(60);
 pub enum Trouble {
     /// Another transaction was there first. With fresh rows it goes through.
     Race,
+    /// Somebody else keeps a lock, and for long.
+    Locked,
     /// Postgres is away, full, read-only or shutting down, or lets us in no more. It will be back.
     Away,
     /// Postgres will never take this: a NUL in a text, a value out of range.
     Unfit,
     /// The schema or a permission is not what this program expects.
     Other,
+}
+
+impl Trouble {
+    /// Whether the same will go through later, without anybody's looking at this program.
+    pub const fn passes(self) -> bool {
+        matches!(self, Self::Race | Self::Locked | Self::Away)
+    }
 }
 
 /// Tells what an error means, by its SQLSTATE
@@ -42,7 +51,8 @@ pub fn trouble(error: &Error) -> Trouble {
         };
     };
     match database.code().as_deref() {
-        Some("23505" | "40001" | "40P01" | "55P03") => Trouble::Race,
+        Some("23505" | "40001" | "40P01") => Trouble::Race,
+        Some("55P03") => Trouble::Locked,
         // Read-only (a standby), and a database that is starting, stopping, or full.
         Some("25006") => Trouble::Away,
         Some(code) if ["08", "28", "3D", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => {

@@ -63,7 +63,7 @@ impl SchemaError {
             Self::Migrate(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => error,
             Self::Migrate(_) => return false,
         };
-        matches!(trouble(postgres), Trouble::Away | Trouble::Race)
+        trouble(postgres).passes()
     }
 }
 
@@ -76,12 +76,16 @@ impl Catalog {
         self.must_not_be_newer().await?;
         // A connection of its own: whatever happens, the lock that keeps others from migrating ends with it.
         let mut connection = self.pool.acquire().await.map_err(SchemaError::Look)?.detach();
+        // Each migration says for itself how long it waits for a lock, and whoever migrates already may take long.
+        sqlx::query("set lock_timeout = 0").execute(&mut connection).await.map_err(SchemaError::Look)?;
         let migrated = MIGRATOR.run(&mut connection).await;
         let _ = connection.close().await;
         migrated.map_err(SchemaError::Migrate)?;
         // Should somebody read the journal just now, the daemon makes them later.
         match self.add_journal_days().await {
-            Err(error) if trouble(&error) != Trouble::Race => Err(SchemaError::Migrate(error.into())),
+            Err(error) if !matches!(trouble(&error), Trouble::Race | Trouble::Locked) => {
+                Err(SchemaError::Migrate(error.into()))
+            }
             _ => Ok(()),
         }
     }

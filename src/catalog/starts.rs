@@ -13,7 +13,7 @@ pub enum Reason {
     New,
     /// It is time.
     Schedule,
-    /// Messages may have expired in a queue before they were received.
+    /// Messages may have expired in a queue before they were received, or have gone with it.
     Away,
     /// The bucket keeps versions, or does not, as it did not before.
     Versioning,
@@ -207,7 +207,7 @@ impl Catalog {
     }
 
     /// Notes that what was sent to a queue before `through` was received, and asks for a run of every
-    /// connection if what was sent before `expired` had expired by then without being received: the
+    /// connection if what was sent before `expired` is gone by then without being received: the
     /// moment up to which it was.
     ///
     /// # Errors
@@ -233,7 +233,7 @@ impl Catalog {
              set received_through = greatest(queues.received_through, excluded.received_through)",
         )
         .bind(url)
-        .bind(through)
+        .bind(through.max(expired))
         .execute(&mut *transaction)
         .await?;
         let gap = before.filter(|before| *before < expired);

@@ -4,7 +4,8 @@ use serde::Serialize;
 use sqlx::FromRow;
 use time::OffsetDateTime;
 
-use super::{Catalog, DaemonStatus};
+use super::daemons::daemons;
+use super::{Catalog, DaemonStatus, READ_LOCK_LIMIT};
 
 /// The state of everything, as far as the catalog knows.
 #[derive(Debug, Serialize)]
@@ -170,8 +171,13 @@ impl Catalog {
     /// Reads the state of everything.
     ///
     /// # Errors
-    /// When Postgres is away or refuses, or the schema is not there.
+    /// When Postgres is away or refuses, the schema is not there, or somebody keeps a table of it locked.
     pub async fn status(&self) -> Result<Status, sqlx::Error> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query("select set_config('lock_timeout', $1, true)")
+            .bind(READ_LOCK_LIMIT)
+            .execute(&mut *transaction)
+            .await?;
         let buckets = sqlx::query_as(
             "select buckets.*, (
                  select count(*) from catalog.rechecks
@@ -198,18 +204,19 @@ impl Catalog {
              ) as run on true
              order by bucket, prefix",
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *transaction)
         .await?;
         let problems =
             sqlx::query_as("select subject, message, remedy, since from catalog.problems order by subject")
-                .fetch_all(&self.pool)
+                .fetch_all(&mut *transaction)
                 .await?;
         let quarantined =
             sqlx::query_scalar("select count(*) from catalog.quarantine where replayed_at is null")
-                .fetch_one(&self.pool)
+                .fetch_one(&mut *transaction)
                 .await?;
-        let as_of = sqlx::query_scalar("select clock_timestamp()").fetch_one(&self.pool).await?;
-        let daemons = self.daemons().await?;
+        let as_of = sqlx::query_scalar("select clock_timestamp()").fetch_one(&mut *transaction).await?;
+        let daemons = daemons(&mut transaction).await?;
+        transaction.commit().await?;
         Ok(Status { as_of, daemons, buckets, problems, quarantined })
     }
 }

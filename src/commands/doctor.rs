@@ -13,6 +13,7 @@ use crate::setup::aws::Account;
 use crate::setup::doctor::{Depth, examine};
 use crate::setup::probe::{Change, probe};
 use crate::setup::{Finding, Verdict, Wish, examine_database, examine_partitions};
+use crate::watch;
 use crate::wiring::{self, Clients};
 use crate::words::{counted, printable};
 
@@ -123,7 +124,7 @@ async fn round_trip(
 async fn database(config: &Config, clock: Clock) -> (Vec<Finding>, Option<Catalog>) {
     let (server, catalog) = match wiring::catalog(config) {
         Ok(catalog) => (catalog.look().await, Some(catalog)),
-        Err(error) => (Err(Uninspected::Away(chain(error.as_ref()))), None),
+        Err(error) => (Err(Uninspected::Away(chain(error.as_ref()), watch::remedy(&error))), None),
     };
     let has_schema = server.as_ref().is_ok_and(|server| server.has_schema);
     let findings = examine_database(&server, config.database.max_connections, clock());

@@ -1,4 +1,5 @@
-//! Notices that nobody received from a queue for so long that messages expired in it.
+//! Notices that messages are gone which nobody received: nobody did for so long that they expired, or the queue was
+//! deleted, and another was made under its name.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 use super::{Inlet, Plant};
 use crate::catalog::Connection;
 use crate::fault::Kind;
+use crate::health::Subject;
 use crate::pulse;
 use crate::queue::Queue;
 
@@ -24,34 +26,51 @@ const RETENTION_DEFAULT: Duration = Duration::from_secs(4 * 24 * 3600);
 /// Tells the catalog what was received from a queue, until told to stop.
 pub(super) async fn keep<Q: Queue>(inlet: Arc<Inlet<Q>>) -> &'static str {
     let Inlet { plant, name, queue, .. } = &*inlet;
-    let (mut told, mut asked): (Option<OffsetDateTime>, Option<(Instant, Duration)>) = (None, None);
+    let subject = Subject::Queue(name.to_string());
+    let (mut told, mut asked): (Option<OffsetDateTime>, Option<(Instant, Kept)>) = (None, None);
     let stop = plant.ending.stop.clone();
     while stop.run_until_cancelled(tokio::time::sleep(TELL_EVERY)).await.is_some() {
         pulse::beat();
+        // It may be another one when it answers again.
+        if !plant.health.is_well(&subject) {
+            asked = None;
+        }
         let Some(through) = plant.activity.received(name).filter(|through| told != Some(*through)) else {
             continue;
         };
-        let retention = match asked {
-            Some((at, retention)) if at.elapsed() < ASK_EVERY => retention,
-            _ => match stop.run_until_cancelled(retention(&**queue, name)).await.flatten() {
-                Some(retention) => asked.insert((Instant::now(), retention)).1,
+        let kept = match asked {
+            Some((at, kept)) if at.elapsed() < ASK_EVERY => kept,
+            _ => match stop.run_until_cancelled(kept(&**queue, name)).await.flatten() {
+                Some(kept) => asked.insert((Instant::now(), kept)).1,
                 None => continue,
             },
         };
-        if tell(plant, name, through, retention).await {
+        if tell(plant, name, through, kept).await {
             told = Some(through);
         }
     }
     "queue attendance"
 }
 
-/// How long the queue keeps messages; none if it did not answer.
-async fn retention<Q: Queue>(queue: &Q, name: &str) -> Option<Duration> {
+/// What a queue keeps.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    /// For how long.
+    retention: Duration,
+    /// And since when, if that is known.
+    made_at: Option<OffsetDateTime>,
+}
+
+/// What the queue keeps; none if it did not answer.
+async fn kept<Q: Queue>(queue: &Q, name: &str) -> Option<Kept> {
     match queue.attributes().await {
-        Ok(attributes) => Some(attributes.retention),
+        Ok(attributes) => {
+            let made_at = attributes.made_at.map(OffsetDateTime::from);
+            Some(Kept { retention: attributes.retention, made_at })
+        }
         Err(fault) if matches!(fault.kind, Kind::Denied | Kind::Unsupported) => {
             tracing::info!(queue = name, remedy = fault.remedy, "assume a retention of four days: {fault}");
-            Some(RETENTION_DEFAULT)
+            Some(Kept { retention: RETENTION_DEFAULT, made_at: None })
         }
         Err(fault) => {
             tracing::debug!(queue = name, "{fault}");
@@ -61,16 +80,19 @@ async fn retention<Q: Queue>(queue: &Q, name: &str) -> Option<Duration> {
 }
 
 /// Whether it could be told.
-async fn tell(plant: &Plant, name: &str, through: OffsetDateTime, retention: Duration) -> bool {
+async fn tell(plant: &Plant, name: &str, through: OffsetDateTime, kept: Kept) -> bool {
     let now = (plant.clock)();
     let connections: Vec<&Connection> = plant.connections.iter().map(|connection| &**connection).collect();
-    match plant.catalog.note_received(name, through, now - retention, &connections, now).await {
+    let expired = now - kept.retention;
+    let lost = kept.made_at.map_or(expired, |made_at| expired.max(made_at));
+    match plant.catalog.note_received(name, through, lost, &connections, now).await {
         Ok(None) => true,
         Ok(Some(since)) => {
             tracing::warn!(
                 queue = name,
                 %since,
-                "nothing was received for longer than the queue keeps messages: all buckets are listed"
+                "nothing was received for longer than the queue keeps messages, or it is another one of the same name: \
+                 all buckets are listed"
             );
             true
         }

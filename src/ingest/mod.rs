@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{Catalog, Connection};
 use crate::clock::Clock;
-use crate::health::Health;
+use crate::health::{Health, Subject};
 use crate::pulse;
 use crate::queue::Queue;
 
@@ -105,6 +105,15 @@ pub struct Plant {
     pub clock: Clock,
     /// How they are told to end.
     pub ending: Ending,
+}
+
+impl Plant {
+    /// No event waits for the catalog: whoever took them, they are in it.
+    fn events_are_well(&self) {
+        for Connection { bucket, prefix, .. } in self.connections.iter().map(|connection| &**connection) {
+            self.health.ok(Subject::Events { name: bucket.clone(), prefix: prefix.clone() });
+        }
+    }
 }
 
 /// A queue to take messages from.

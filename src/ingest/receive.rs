@@ -101,6 +101,7 @@ impl<Q: Queue> Receiver<Q> {
         plant.activity.note_received(name, oldest.map_or(asked_at, OffsetDateTime::from));
         if deliveries.is_empty() && hand.is_empty() {
             plant.activity.note_empty(name, asked_at);
+            plant.events_are_well();
         }
     }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::aside::set_aside;
 use super::{Ending, Plant, Settings, Work};
-use crate::catalog::{Connection, Event, Traffic, Trouble, said, trouble};
+use crate::catalog::{Connection, Event, Traffic, Trouble, is_forgotten, said, trouble};
 use crate::chain::chain;
 use crate::health::Subject;
 use crate::model::Verdict;
@@ -103,7 +103,7 @@ async fn apply(plant: &Plant, batch: Vec<Work>, settings: Settings) {
                     pulse::rest(set_aside(plant, &message, place, &chain(&error), "unfit")).await;
                 }
             }
-            kind @ (Trouble::Race | Trouble::Away | Trouble::Other) => {
+            kind @ (Trouble::Race | Trouble::Locked | Trouble::Away | Trouble::Other) => {
                 let said = said(&error);
                 tracing::warn!(
                     bucket = connection.bucket,
@@ -111,11 +111,16 @@ async fn apply(plant: &Plant, batch: Vec<Work>, settings: Settings) {
                     error = said,
                     "commit a batch"
                 );
-                if kind == Trouble::Away {
+                let waits = matches!(kind, Trouble::Locked | Trouble::Away);
+                if waits && !watch::waits_for_lock(&error, &plant.health) {
                     // The receivers pause at once; the database's watch will tell when it is back.
-                    plant.health.problem(Subject::Database, said, watch::REMEDY, (plant.clock)());
+                    plant.health.problem(Subject::Database, said, watch::remedy_of(&error), (plant.clock)());
+                } else if kind == Trouble::Other && !is_forgotten(&error) {
+                    // Postgres is there, and takes no event of this bucket.
+                    let remedy = watch::remedy_of(&error);
+                    plant.health.problem(subject(&connection), said, remedy, (plant.clock)());
                 }
-                let patience = if kind == Trouble::Away { settings.outage } else { settings.patience };
+                let patience = if waits { settings.outage } else { settings.patience };
                 let is_over = started.elapsed() > patience || stop.is_cancelled();
                 let is_cut = is_over || stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none();
                 pause = (pause * 2).min(PAUSE_MAX);
@@ -127,7 +132,13 @@ async fn apply(plant: &Plant, batch: Vec<Work>, settings: Settings) {
     }
 }
 
+/// The subject of what does not get into the catalog.
+fn subject(connection: &Connection) -> Subject {
+    Subject::Events { name: connection.bucket.clone(), prefix: connection.prefix.clone() }
+}
+
 fn finish(plant: &Plant, connection: &Connection, batch: Vec<Work>, verdicts: &[Verdict]) {
+    plant.health.ok(subject(connection));
     let now = (plant.clock)();
     let times = batch.iter().map(|work| work.claimed.claim.time);
     if let (Some(earliest), Some(latest)) = (times.clone().min(), times.max()) {

@@ -12,7 +12,7 @@ use super::{Page, show};
 use crate::catalog::{READ_LIMIT, Trouble, trouble};
 use crate::chain::chain;
 use crate::health::Problem;
-use crate::watch::REMEDY;
+use crate::watch::remedy_of;
 
 /// A statement that was given up: `statement_timeout`.
 const CANCELED: &str = "57014";
@@ -88,9 +88,12 @@ impl Page {
                         "ask for less at once; all else goes on as it did",
                     ),
                     () if trouble(&error) == Trouble::Away => {
-                        ("Postgres does not answer: nothing can be kept true.".to_owned(), REMEDY)
+                        ("Postgres does not answer: nothing can be kept true.".to_owned(), remedy_of(&error))
                     }
-                    () => ("The catalog cannot be read.".to_owned(), "see that it is migrated, and the log"),
+                    () if trouble(&error) == Trouble::Locked => {
+                        ("Somebody keeps a table of the catalog to himself.".to_owned(), remedy_of(&error))
+                    }
+                    () => ("The catalog cannot be read.".to_owned(), remedy_of(&error)),
                 };
                 let why = format!("{}; {remedy}", chain(&error));
                 self.tell(StatusCode::SERVICE_UNAVAILABLE, Tone::Bad, &sentence, &why, true)

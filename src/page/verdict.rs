@@ -1,6 +1,7 @@
 //! Is all well? In a sentence, for somebody who looks for ten seconds.
 
 use super::layout::Tone;
+use crate::health::Subject;
 use crate::overview::{Bucket, Overview, State, lag, place};
 use crate::words::counted;
 
@@ -56,6 +57,10 @@ pub(super) fn verdict(overview: &Overview, stuck: &[String]) -> Verdict {
         let more =
             if others > 0 { format!("{} not affected.", are(others, "other bucket")) } else { String::new() };
         return say(Tone::Bad, sentence, more);
+    }
+    if overview.problems.iter().any(|problem| problem.status.subject == Subject::Locks.to_string()) {
+        let sentence = "The catalog waits for somebody's locks.".to_owned();
+        return say(Tone::Bad, sentence, "What needs them stands still until they are let go.".to_owned());
     }
     // As the probe has it, which is not ready then. What else may be wrong with a queue is told in brackets.
     let is_deaf = |subject: &&str| subject.starts_with("queue ") && !subject.ends_with(')');
@@ -184,6 +189,10 @@ mod tests {
         ailing.problems.push(Problem { status, cause: None, is_current: true });
         let more = "Messages cannot be received from the queue https://sqs/q.";
         check(&ailing, Tone::Bad, "The catalog does not hear of what changes.", more);
+
+        ailing.problems[0].status.subject = Subject::Locks.to_string();
+        let more = "What needs them stands still until they are let go.";
+        check(&ailing, Tone::Bad, "The catalog waits for somebody's locks.", more);
 
         ailing.buckets.push(bucket("c", State::InTrouble));
         check(&ailing, Tone::Bad, "c is not kept true.", "2 other buckets are not affected.");

@@ -51,6 +51,9 @@ pub struct Refused {
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attributes {
+    /// When the queue was made, on SQS's clock: one that was deleted and made again is another queue. None if SQS did
+    /// not tell.
+    pub made_at: Option<Timestamp>,
     /// How long a message is kept that nobody deletes.
     pub retention: Duration,
     /// How long a message that was received stays invisible, where the receiver does not say.

@@ -103,9 +103,11 @@ impl super::Queue for Queue {
     }
 
     async fn attributes(&self) -> Result<Attributes, Fault> {
-        let [retention, visibility_timeout, waiting, in_hand, delayed] = ATTRIBUTES;
+        let [retention, visibility_timeout, waiting, in_hand, delayed, made] = ATTRIBUTES;
         let told = ask(&self.client, &self.url, &ATTRIBUTES).await?;
         Ok(Attributes {
+            // Stores that are like SQS may leave it out.
+            made_at: told.number(&made).ok().and_then(seconds_since_1970),
             retention: Duration::from_secs(told.number(&retention)?),
             visibility_timeout: Duration::from_secs(told.number(&visibility_timeout)?),
             waiting: told.number(&waiting)?,
@@ -163,13 +165,18 @@ fn call(url: &str, verb: &str, permission: &'static str) -> Call {
     Call { action: format!("{verb} {url:?}"), permission, resource: url.to_owned() }
 }
 
-const ATTRIBUTES: [QueueAttributeName; 5] = [
+const ATTRIBUTES: [QueueAttributeName; 6] = [
     QueueAttributeName::MessageRetentionPeriod,
     QueueAttributeName::VisibilityTimeout,
     QueueAttributeName::ApproximateNumberOfMessages,
     QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
     QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+    QueueAttributeName::CreatedTimestamp,
 ];
+
+fn seconds_since_1970(seconds: u64) -> Option<Timestamp> {
+    Some(Timestamp::from_micros(i64::try_from(seconds).ok()?.checked_mul(1_000_000)?))
+}
 
 /// Whole seconds, which is what SQS takes: never less than was asked for.
 fn seconds(visibility: Duration) -> i32 {
@@ -294,11 +301,13 @@ mod tests {
             let told = json!({"Attributes": {
                 "MessageRetentionPeriod": "1209600", "VisibilityTimeout": "30", "ApproximateNumberOfMessages": waiting,
                 "ApproximateNumberOfMessagesNotVisible": "7", "ApproximateNumberOfMessagesDelayed": "0",
+                "CreatedTimestamp": "1764400000",
             }});
             answer(200, &told.to_string())
         };
         let (_server, queue) = serve([told("12"), told("many")]).await;
         let attributes = Attributes {
+            made_at: Some(Timestamp::from_micros(1_764_400_000_000_000)),
             retention: Duration::from_secs(1_209_600),
             visibility_timeout: Duration::from_secs(30),
             waiting: 12,

@@ -26,6 +26,7 @@ async fn every_loop_has_a_pulse() {
         "news of changes",
         "journal",
         "database watch",
+        "locks",
         "problems",
         "ingest worker",
         &format!("receiver of {url}"),

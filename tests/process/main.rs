@@ -13,6 +13,7 @@ mod endings;
 mod faults;
 mod health;
 mod inventory;
+mod locked;
 mod messages;
 mod modes;
 mod pooler;

@@ -6,12 +6,12 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::{print, until_signalled};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Trouble, trouble};
 use crate::chain::chain;
 use crate::cli::{self, Exit, Format};
 use crate::config::Config;
 use crate::overview::Overview;
-use crate::wiring;
+use crate::{watch, wiring};
 
 mod text;
 
@@ -51,7 +51,19 @@ async fn look(
     format: Format,
 ) -> anyhow::Result<String> {
     super::require_schema(catalog).await?;
-    let status = catalog.status().await.context("read the catalog")?;
+    let status = match catalog.status().await {
+        Err(error) if trouble(&error) == Trouble::Locked => {
+            let closer = catalog.closer().await.context("see who keeps a table of the catalog")?;
+            let told = closer.map(|closer| format!("{}; {}", closer.says(), closer.remedy()));
+            return Err(error)
+                .context(told.unwrap_or_else(|| "somebody kept a table of the catalog".to_owned()));
+        }
+        Err(error) => {
+            let remedy = watch::remedy_of(&error);
+            return Err(error).with_context(|| format!("read the catalog; {remedy}"));
+        }
+        Ok(status) => status,
+    };
     let overview = Overview::of(status, config);
     let json = |write: fn(&Overview) -> serde_json::Result<String>| {
         write(&overview).context("write the status as JSON")

@@ -4,7 +4,6 @@ use time::OffsetDateTime;
 
 use crate::catalog::{POOLED_REMEDY, Server, Uninspected};
 use crate::setup::finding::{Finding, Subject};
-use crate::watch;
 
 const VERSION_MIN: i32 = 140_000;
 /// In MB. Postgres's own is 1024; below a quarter of that, checkpoints follow each other while a
@@ -25,7 +24,7 @@ pub(in crate::setup) fn database(
     let subject = Subject("database".to_owned());
     let server = match server {
         Ok(server) => server,
-        Err(Uninspected::Away(error)) => return vec![subject.failure("reachable", error, watch::REMEDY)],
+        Err(Uninspected::Away(error, remedy)) => return vec![subject.failure("reachable", error, *remedy)],
         Err(Uninspected::Pooled(how)) => {
             return vec![
                 subject.failure("session", how, POOLED_REMEDY),
@@ -271,7 +270,7 @@ mod tests {
             "clock: our clock and Postgres's are 120",
         );
         assert_eq!(ill(|server| server.has_schema = false), [], "it will be made");
-        let away = database(&Err(Uninspected::Away("refused".to_owned())), 10, NOW);
+        let away = database(&Err(Uninspected::Away("refused".to_owned(), "start it")), 10, NOW);
         assert_eq!((away[0].verdict, away[0].check, away.len()), (failure, "reachable", 1));
         let pooled = database(&Err(Uninspected::Pooled("lent".to_owned())), 10, NOW);
         assert_eq!((pooled[0].verdict, pooled[0].check, pooled.len()), (failure, "session", 2));

@@ -205,6 +205,7 @@ impl Queue for Line {
     async fn attributes(&self) -> Result<Attributes, Fault> {
         let (waiting, in_hand) = self.depth();
         Ok(Attributes {
+            made_at: None,
             retention: Duration::from_secs(4 * 24 * 3_600),
             visibility_timeout: Duration::from_secs(30),
             waiting: waiting as u64,
