@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
 use super::{print, until_signalled};
 use crate::catalog::{Catalog, Trouble, trouble};
@@ -52,15 +52,14 @@ async fn look(
 ) -> anyhow::Result<String> {
     super::require_schema(catalog).await?;
     let status = match catalog.status().await {
-        Err(error) if trouble(&error) == Trouble::Locked => {
-            let closer = catalog.closer().await.context("see who keeps a table of the catalog")?;
-            let told = closer.map(|closer| format!("{}; {}", closer.says(), closer.remedy()));
-            return Err(error)
-                .context(told.unwrap_or_else(|| "somebody kept a table of the catalog".to_owned()));
-        }
         Err(error) => {
-            let remedy = watch::remedy_of(&error);
-            return Err(error).with_context(|| format!("read the catalog; {remedy}"));
+            let remedy = match trouble(&error) {
+                Trouble::Locked => catalog.closer().await.context("see who keeps a table of the catalog")?,
+                _ => None,
+            };
+            let remedy = remedy.map(|closer| format!("{}; {}", closer.says(), closer.remedy()));
+            let remedy = remedy.unwrap_or_else(|| watch::remedy_of(&error).to_owned());
+            return Err(anyhow!("read the catalog: {}; {remedy}", chain(&error)));
         }
         Ok(status) => status,
     };
