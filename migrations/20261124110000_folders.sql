@@ -102,7 +102,7 @@ begin
            below.objects
     from found
     left join lateral (
-        select sum(inside.size)::bigint as size, max(inside.last_modified) as last_modified, count(*) as objects
+        select least(sum(inside.size), 9223372036854775807)::bigint as size, max(inside.last_modified) as last_modified, count(*) as objects
         from catalog.objects as inside
         -- No key has more than 1,024 bytes, so none is beyond the greatest 257 characters.
         where inside.bucket = ls.bucket and inside.key >= found.folder

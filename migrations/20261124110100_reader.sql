@@ -169,7 +169,7 @@ comment on column catalog.quarantine.quarantine_id is 'the later, the greater';
 comment on column catalog.quarantine.received_at is 'ours';
 comment on column catalog.quarantine.queue is 'the URL of the queue, and SQS''s id of the message';
 comment on column catalog.quarantine.message_id is 'the URL of the queue, and SQS''s id of the message';
-comment on column catalog.quarantine.record is 'which record of the message, from 1; 0 for the whole message';
+comment on column catalog.quarantine.record is 'which record of the message, from 1; 0 for the whole message, also where more than ten of its records are unfit';
 comment on column catalog.quarantine.receive_count is 'how often it had been delivered';
 comment on column catalog.quarantine.body is 'of the whole message; NUL characters stand as U+FFFD, and more than 1 MiB is cut off';
 comment on column catalog.quarantine.reason is 'names the field';

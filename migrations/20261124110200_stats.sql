@@ -1,5 +1,6 @@
 -- How much is in a bucket, without counting it. Each transaction appends by how much it changed that, so
 -- nobody waits for anybody; the sum of all rows is what there is, and the daemon sums them up now and then.
+-- Sizes that events make up may add up to more than a bigint holds: such a sum ends there, until a run counts anew.
 create table catalog.stats (
     objects             bigint not null,
     bytes               bigint not null,
@@ -13,8 +14,9 @@ create table catalog.stats (
 
 create view catalog.bucket_stats as
 select bucket, nullif(storage_class, '') as storage_class,
-       sum(objects)::bigint as objects, sum(bytes)::bigint as bytes,
-       sum(noncurrent_versions)::bigint as noncurrent_versions, sum(noncurrent_bytes)::bigint as noncurrent_bytes,
+       sum(objects)::bigint as objects, least(sum(bytes), 9223372036854775807)::bigint as bytes,
+       sum(noncurrent_versions)::bigint as noncurrent_versions,
+       least(sum(noncurrent_bytes), 9223372036854775807)::bigint as noncurrent_bytes,
        sum(delete_markers)::bigint as delete_markers
 from catalog.stats
 group by bucket, stats.storage_class
@@ -29,17 +31,18 @@ returns table (class text, summed catalog.stats, counted catalog.stats) language
 set enable_seqscan = on set max_parallel_workers_per_gather = 1 as $$
     with groups as (
         select coalesce(slots.storage_class, '') as class, is_latest, is_delete_marker, count(*) as versions,
-               coalesce(sum(size), 0)::bigint as bytes
+               least(coalesce(sum(size), 0), 9223372036854775807)::bigint as bytes
         from catalog.slots
         where slots.bucket = wrong_stats.bucket and is_present
         group by slots.storage_class, is_latest, is_delete_marker
     ),
     counted as (
         select coalesce(sum(versions) filter (where is_latest and not is_delete_marker), 0)::bigint as objects,
-               coalesce(sum(bytes) filter (where is_latest and not is_delete_marker), 0)::bigint as bytes,
+               least(coalesce(sum(bytes) filter (where is_latest and not is_delete_marker), 0), 9223372036854775807)::bigint
+                   as bytes,
                coalesce(sum(versions) filter (where not is_latest and not is_delete_marker), 0)::bigint
                    as noncurrent_versions,
-               coalesce(sum(bytes) filter (where not is_latest and not is_delete_marker), 0)::bigint
+               least(coalesce(sum(bytes) filter (where not is_latest and not is_delete_marker), 0), 9223372036854775807)::bigint
                    as noncurrent_bytes,
                coalesce(sum(versions) filter (where is_delete_marker), 0)::bigint as delete_markers,
                wrong_stats.bucket as bucket, class as storage_class
@@ -82,8 +85,8 @@ $$;
 create function catalog.fold_stats() returns void language sql as $$
     with gone as (delete from catalog.stats returning *)
     insert into catalog.stats
-    select sum(objects), sum(bytes), sum(noncurrent_versions), sum(noncurrent_bytes), sum(delete_markers),
-           bucket, storage_class
+    select sum(objects), least(sum(bytes), 9223372036854775807), sum(noncurrent_versions),
+           least(sum(noncurrent_bytes), 9223372036854775807), sum(delete_markers), bucket, storage_class
     from gone
     group by bucket, storage_class
     having (sum(objects), sum(bytes), sum(noncurrent_versions), sum(noncurrent_bytes), sum(delete_markers))

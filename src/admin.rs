@@ -9,6 +9,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::doorway::{Doorway, Peer};
 use crate::health::{Health, Problem, Snapshot, line};
 use crate::metrics;
+use crate::page::secured;
 use crate::pulse::{Pulses, Sign};
 
 /// How long requests under way may take once the daemon stops: a client that says nothing must
@@ -59,6 +61,7 @@ pub async fn serve(
         .route("/readyz", get(readyz))
         .route("/metrics", get(render))
         .with_state(Admin { health, pulses, metrics })
+        .layer(map_response(secured))
         .merge(page);
     let service = router.into_make_service_with_connect_info::<Peer>();
     let server =
@@ -248,6 +251,17 @@ mod tests {
         assert!(body.contains("stocktake_tests_total 1"), "{body}");
 
         assert_eq!(running.get("/", "").await.0, "HTTP/1.1 404 Not Found");
+    }
+
+    #[tokio::test]
+    async fn browsers_are_told_to_trust_nothing_of_it() {
+        let running = running().await;
+        for path in ["/livez", "/readyz", "/metrics"] {
+            let (_, headers, _) = running.get(path, "").await;
+            for line in ["x-content-type-options: nosniff", "content-security-policy: default-src 'none'"] {
+                assert!(headers.contains(line), "{path}: {headers}");
+            }
+        }
     }
 
     #[tokio::test]

@@ -42,7 +42,8 @@ impl Amounts {
                 (&mut amounts.noncurrent_versions, &mut amounts.noncurrent_bytes)
             };
             *count += times;
-            *bytes += times * content.size.unwrap_or_default();
+            // A sum beyond what a bigint holds is as wrong as sizes are that add up to it; a run counts anew.
+            *bytes = bytes.saturating_add(times.saturating_mul(content.size.unwrap_or_default()));
         }
     }
 }

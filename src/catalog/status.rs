@@ -185,7 +185,7 @@ impl Catalog {
              ) as rechecks, total.*, run.*
              from catalog.buckets
              cross join lateral (
-                 select coalesce(sum(objects), 0)::bigint as objects, coalesce(sum(bytes), 0)::bigint as bytes
+                 select coalesce(sum(objects), 0)::bigint as objects, least(coalesce(sum(bytes), 0), 9223372036854775807)::bigint as bytes
                  from catalog.bucket_stats where bucket_stats.bucket = buckets.bucket
              ) as total
              left join lateral (

@@ -29,6 +29,9 @@ const WAIT_SLACK: Duration = Duration::from_secs(1);
 /// The first pause after a receive that failed; it doubles up to [`PAUSE_MAX`].
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Unfit records of one message that are set aside one by one, each with the whole body. Of more the message is set
+/// aside once: a hundred thousand of them fit into one, and would be gigabytes.
+const UNFIT_MAX: usize = 10;
 /// One receiver of one queue.
 pub(super) struct Receiver<Q> {
     pub(super) inlet: Arc<Inlet<Q>>,
@@ -122,13 +125,29 @@ impl<Q: Queue> Receiver<Q> {
             let room = self.room.part(&mut reserve, room::bytes(&message.body, records)).await;
             let message = message.shared(records, room);
             match readings {
-                Ok(readings) => {
-                    for (place, reading) in (1..).zip(readings) {
-                        self.hand_on(reading, place, &message).await;
-                    }
-                }
+                Ok(readings) => self.hand_all_on(readings, &message).await,
                 Err(reason) => set_aside(plant, &message, 0, &reason, "message").await,
             }
+        }
+    }
+
+    /// Hands on what a message has, and sets it aside as a whole if too much of it is unfit.
+    async fn hand_all_on(&self, readings: Vec<Reading>, message: &Arc<Message>) {
+        let unfit = readings.iter().filter(|reading| matches!(reading, Reading::Unfit(_))).count();
+        let mut first = None;
+        for (place, reading) in (1..).zip(readings) {
+            match reading {
+                Reading::Unfit(reason) if unfit > UNFIT_MAX && first.is_none() => {
+                    first = Some((place, reason))
+                }
+                Reading::Unfit(_) if unfit > UNFIT_MAX => message.done(),
+                reading => self.hand_on(reading, place, message).await,
+            }
+        }
+        if let Some((place, reason)) = first {
+            let reason =
+                format!("{unfit} of its records are unfit, the first of them record {place}: {reason}");
+            set_aside(&self.inlet.plant, message, 0, &reason, "message").await;
         }
     }
 

@@ -9,6 +9,9 @@ use super::read::{Reading, read};
 use crate::catalog::{Aside, Catalog, Connection, Trouble, trouble};
 use crate::chain::chain;
 
+/// Records that are named where a message stays.
+const NAMED_MAX: usize = 5;
+
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Replayed {
@@ -75,6 +78,11 @@ async fn apply(
     }
     if outcomes.is_empty() && unfit.is_empty() && wanted > 0 {
         unfit.push("the message has no such record any more".to_owned());
+    }
+    let more = unfit.len().saturating_sub(NAMED_MAX);
+    unfit.truncate(NAMED_MAX);
+    if more > 0 {
+        unfit.push(format!("and {more} more"));
     }
     Ok(if unfit.is_empty() { Replayed::Through(outcomes) } else { Replayed::Stays(unfit.join("; ")) })
 }

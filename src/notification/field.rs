@@ -10,6 +10,12 @@ use time::format_description::well_known::Rfc3339;
 use super::{Unreadable, quote};
 use crate::model::{Timestamp, VersionId};
 
+/// The longest text that only describes, in bytes: no entity tag, account or address has as many, and a page of
+/// hundreds of them must stay one that can be shown.
+const DESCRIBES_MAX: usize = 1_024;
+/// The most bytes an object can have, a pebibyte: twenty times what S3 takes.
+const SIZE_MAX: i64 = 1 << 50;
+
 /// The value at a dotted path; JSON null counts as absent.
 pub(super) fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.').try_fold(value, |value, name| value.get(name)).filter(|value| !value.is_null())
@@ -20,9 +26,13 @@ pub(super) fn told<'a>(value: &'a Value, path: &str) -> Option<&'a str> {
     at(value, path)?.as_str().filter(|text| !text.is_empty())
 }
 
-/// [`told`], to keep.
+/// [`told`], to keep; none where it is too long.
 pub(super) fn owned(value: &Value, path: &str) -> Option<String> {
-    told(value, path).map(str::to_owned)
+    described(value, path).map(str::to_owned)
+}
+
+fn described<'a>(value: &'a Value, path: &str) -> Option<&'a str> {
+    told(value, path).filter(|text| text.len() <= DESCRIBES_MAX)
 }
 
 /// The text that must stand at `path`.
@@ -53,7 +63,7 @@ pub(super) fn size(value: &Value, path: &str) -> Result<Option<i64>, Unreadable>
         Some(number) => number.as_i64(),
     };
     match bytes {
-        Some(0..) => Ok(bytes),
+        Some(0..=SIZE_MAX) => Ok(bytes),
         _ => Err(complaint(path, "not a number of bytes")),
     }
 }
@@ -70,7 +80,10 @@ pub(super) fn time(value: &Value, path: &str) -> Result<Timestamp, Unreadable> {
 
 /// The entity tag without the quotes that listings put around it.
 pub(super) fn etag(value: &Value, path: &str) -> Option<String> {
-    told(value, path).map(|etag| etag.trim_matches('"')).filter(|etag| !etag.is_empty()).map(str::to_owned)
+    described(value, path)
+        .map(|etag| etag.trim_matches('"'))
+        .filter(|etag| !etag.is_empty())
+        .map(str::to_owned)
 }
 
 /// Refuses a schema whose major version is above `known`: its fields may mean something else. Minor
@@ -130,10 +143,17 @@ mod tests {
         check_size(json!(""), Ok(None));
         check_size(json!(0), Ok(Some(0)));
         check_size(json!("5497558138880"), Ok(Some(5_497_558_138_880)));
-        check_size(json!(i64::MAX), Ok(Some(i64::MAX)));
-        for wrong in
-            [json!(-1), json!("-1"), json!(1.5), json!(u64::MAX), json!(1e300), json!([]), json!("x")]
-        {
+        check_size(json!(SIZE_MAX), Ok(Some(SIZE_MAX)));
+        for wrong in [
+            json!(-1),
+            json!("-1"),
+            json!(1.5),
+            json!(SIZE_MAX + 1),
+            json!(u64::MAX),
+            json!(1e300),
+            json!([]),
+            json!("x"),
+        ] {
             check_size(wrong, Err("not a number of bytes"));
         }
     }
@@ -151,6 +171,14 @@ mod tests {
         assert_eq!(etag(&json!({"e": "\"abc-2\""}), "e").as_deref(), Some("abc-2"));
         assert_eq!(etag(&json!({"e": "\"\""}), "e"), None);
         assert_eq!(etag(&json!({"e": 5}), "e"), None);
+    }
+
+    #[test]
+    fn what_only_describes_is_dropped_where_it_is_too_long() {
+        let of = |length: usize| json!({"e": "x".repeat(length)});
+        assert_eq!(owned(&of(DESCRIBES_MAX), "e").map(|text| text.len()), Some(DESCRIBES_MAX));
+        assert_eq!(owned(&of(DESCRIBES_MAX + 1), "e"), None);
+        assert_eq!(etag(&of(DESCRIBES_MAX + 1), "e"), None);
     }
 
     #[test]

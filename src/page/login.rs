@@ -47,15 +47,15 @@ pub(super) async fn check(
     if is_foreign(&headers) {
         return page.answer(Err(Failure::Foreign));
     }
-    if !page.strangers.limit.take() {
+    let opens = given.as_ref().is_ok_and(|Form(given)| page.gate.opens_to(given.token.trim()));
+    // Who knows the token does not share the limit of those who do not: they would keep everybody from logging in.
+    if !opens && !page.strangers.limit.take() {
         return busy();
     }
     let Ok(Form(given)) = given else {
         return page.answer(Err(Failure::Broken("what was sent is not the form of the login".to_owned())));
     };
-    let session =
-        if page.gate.opens_to(given.token.trim()) { page.gate.session((page.clock)()) } else { None };
-    let Some(session) = session else {
+    let Some(session) = opens.then(|| page.gate.session((page.clock)())).flatten() else {
         page.strangers.note(peer);
         return form(&page, StatusCode::FORBIDDEN, &given.next, true);
     };

@@ -108,7 +108,7 @@ pub fn refused() -> Router {
 }
 
 /// Adds what tells a browser to trust nothing in an answer but what it says it is.
-async fn secured(mut response: Response) -> Response {
+pub(crate) async fn secured(mut response: Response) -> Response {
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value: &'static str| {
         headers.entry(name).or_insert(HeaderValue::from_static(value));

@@ -21,14 +21,14 @@ use crate::support::{
 const QUEUE: &str = "https://queue";
 
 /// Ingest at work on one queue. It ends when it is dropped, as suddenly as a process that is killed.
-struct Ingest {
+pub(crate) struct Ingest {
     line: Arc<Line>,
     health: Health,
     ending: Ending,
     tasks: JoinSet<&'static str>,
 }
 
-async fn ingest(pool: &PgPool, line: &Arc<Line>) -> Ingest {
+pub(crate) async fn ingest(pool: &PgPool, line: &Arc<Line>) -> Ingest {
     let (catalog, connection) = connected(pool.clone()).await;
     start(catalog, connection, line)
 }
@@ -79,7 +79,7 @@ fn start_by(
 }
 
 impl Ingest {
-    async fn until_in_hand(&self, count: usize) {
+    pub(crate) async fn until_in_hand(&self, count: usize) {
         eventually("messages in hand and the script played", async || {
             (self.line.depth() == (0, count) && self.line.is_played()).then_some(())
         })
@@ -108,11 +108,11 @@ fn record(key: &str, version: &str, name: &str, sequencer: u32) -> Value {
     })
 }
 
-fn put(key: &str, version: &str, sequencer: u32) -> Value {
+pub(crate) fn put(key: &str, version: &str, sequencer: u32) -> Value {
     record(key, version, "ObjectCreated:Put", sequencer)
 }
 
-fn body(records: &[Value]) -> String {
+pub(crate) fn body(records: &[Value]) -> String {
     json!({ "Records": records }).to_string()
 }
 

@@ -9,6 +9,7 @@ mod contract;
 mod cookbook;
 mod details;
 mod folders;
+mod forged;
 mod guard;
 mod ignore;
 mod ingest;

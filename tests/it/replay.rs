@@ -100,3 +100,12 @@ async fn what_postgres_never_takes_stays_and_what_is_no_fault_of_its_own_is_not_
     assert!(replay(&catalog, &connections, &item, NOW).await.is_err());
     assert_eq!(state(&pool, &item).await, (false, "an older program could not read it".to_owned()));
 }
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_reason_to_stay_names_a_few_records(pool: PgPool) {
+    let (catalog, connection) = connected(pool.clone()).await;
+    let item = set_aside(&catalog, "m1", 0, &vec![json!(5); 1_000]).await;
+    let Replayed::Stays(reason) = put_through(&catalog, &connection, &item).await else { panic!("unfit") };
+    assert!(reason.starts_with("record 1: s3: missing; record 2: "), "{reason}");
+    assert!(reason.ends_with("record 5: s3: missing; and 995 more"), "{reason}");
+}

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fastrand::Rng;
 use sqlx::PgPool;
 use stocktake::catalog::{Catalog, Connection, MIGRATOR, Sighting};
-use stocktake::model::{Claim, Fact};
+use stocktake::model::{Claim, Content, Fact};
 use tokio::task::JoinSet;
 
 use crate::support::{NOW, at, claim, connected, connection, listed, put, repair, see, started, window};
@@ -115,6 +115,33 @@ async fn what_is_in_a_bucket_is_what_its_rows_add_up_to(pool: PgPool) {
 
 async fn run_under_way(catalog: &Catalog, connection: &Connection) -> stocktake::catalog::Run {
     catalog.open_run(connection, "").await.unwrap().unwrap()
+}
+
+/// Events can make up any size, and what does not fit must stop neither those who write nor those who read.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn sizes_that_are_made_up_add_up_to_no_more_than_fits(pool: PgPool) {
+    let (catalog, connection) = connected(pool.clone()).await;
+    let huge = |version: &str| {
+        let Claim { fact, .. } = put(version, "e", "01", 0);
+        let Fact::Put(content) = fact else { panic!("a put") };
+        claim(version, Fact::Put(Content { size: Some(i64::MAX), ..content }), "01", 0)
+    };
+    let claims = [huge("v1"), huge("v2")];
+    for folder in ["a", "b"] {
+        let keys = ["1", "2"].map(|key| format!("{folder}/{key}"));
+        let batch: Vec<_> = keys.iter().flat_map(|key| claims.each_ref().map(|claim| (key, claim))).collect();
+        catalog.apply(&connection, &batch, NOW).await.unwrap();
+    }
+    let told_of = told(&pool).await;
+    assert_eq!(told_of, [(None, 4, i64::MAX, 4, i64::MAX, 0)]);
+    sqlx::query("select catalog.fold_stats()").execute(&pool).await.unwrap();
+    assert_eq!(told(&pool).await, told_of);
+    catalog.status().await.unwrap();
+    let entries = catalog.entries("genomics", "", None, 9, None).await.unwrap();
+    assert_eq!(entries[0].inside.bytes, Some(i64::MAX));
+    let run = started(&catalog, &connection, at(100)).await;
+    see(&catalog, &connection, &run, &[]).await;
+    catalog.verify_stats(&connection, &run, NOW).await.unwrap();
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

@@ -86,7 +86,7 @@ impl Catalog {
                     inside.objects, inside.bytes
              from page
              left join lateral (
-                 select count(*) as objects, coalesce(sum(counted.size), 0)::bigint as bytes
+                 select count(*) as objects, least(coalesce(sum(counted.size), 0), 9223372036854775807)::bigint as bytes
                  from (
                      select object.size from catalog.objects as object
                      -- No key has more than 1,024 bytes, so none is beyond the greatest 257 characters.

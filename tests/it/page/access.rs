@@ -154,4 +154,8 @@ async fn strangers_keep_nobody_out_who_knows_the_token(pool: PgPool) {
     assert!(statuses.starts_with(&[401; 60]) && statuses.ends_with(&[429]), "{statuses:?}");
     let bearer = format!("Bearer {TOKEN}");
     assert_eq!(site.get("/", &[("authorization", &*bearer)]).await.status, 200);
+    // More than strangers get back meanwhile.
+    for _ in 0..100 {
+        assert_eq!(site.ask("POST", "/login", &[], &format!("token={TOKEN}")).await.status, 303);
+    }
 }
