@@ -62,7 +62,10 @@ async fn the_next_release_migrates_under_a_daemon_at_work_which_then_cannot_star
     // A daemon that migrates comes again, too, after it met the one at work on two tables, and Postgres chose it to give way.
     eventually("the next release's migration", async || match migrate_to_next(&stage).await {
         Err(error) if error.to_string().contains("deadlock detected") => None,
-        migrated => Some(migrated.unwrap()),
+        migrated => {
+            migrated.unwrap();
+            Some(())
+        }
     })
     .await;
     tokio::time::sleep(Duration::from_secs(5)).await;
