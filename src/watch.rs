@@ -117,10 +117,7 @@ pub(crate) fn remedy(error: &anyhow::Error) -> &'static str {
             "wait, or end what holds a table that is to be changed: see pg_stat_activity"
         }
         _ if is_pooled(error) => POOLED_REMEDY,
-        _ => match error.chain().find_map(|cause| cause.downcast_ref()) {
-            Some(error) => remedy_of(error),
-            None => remedy_of(&sqlx::Error::PoolClosed),
-        },
+        _ => error.chain().find_map(|cause| cause.downcast_ref()).map_or(remedy::AWAY, remedy_of),
     }
 }
 

@@ -61,6 +61,14 @@ struct Kept {
     made_at: Option<OffsetDateTime>,
 }
 
+impl Kept {
+    /// What was sent before that, and not received by then, is gone.
+    fn since(self, now: OffsetDateTime) -> OffsetDateTime {
+        let expired = now - self.retention;
+        self.made_at.map_or(expired, |made_at| expired.max(made_at))
+    }
+}
+
 /// What the queue keeps; none if it did not answer.
 async fn kept<Q: Queue>(queue: &Q, name: &str) -> Option<Kept> {
     match queue.attributes().await {
@@ -83,9 +91,7 @@ async fn kept<Q: Queue>(queue: &Q, name: &str) -> Option<Kept> {
 async fn tell(plant: &Plant, name: &str, through: OffsetDateTime, kept: Kept) -> bool {
     let now = (plant.clock)();
     let connections: Vec<&Connection> = plant.connections.iter().map(|connection| &**connection).collect();
-    let expired = now - kept.retention;
-    let lost = kept.made_at.map_or(expired, |made_at| expired.max(made_at));
-    match plant.catalog.note_received(name, through, lost, &connections, now).await {
+    match plant.catalog.note_received(name, through, kept.since(now), &connections, now).await {
         Ok(None) => true,
         Ok(Some(since)) => {
             tracing::warn!(
@@ -100,5 +106,29 @@ async fn tell(plant: &Plant, name: &str, through: OffsetDateTime, kept: Kept) ->
             tracing::debug!(queue = name, %error, "note what was received");
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    #[track_caller]
+    fn check(days_kept: u32, made_days_ago: Option<u32>, expected_days_ago: u32) {
+        let now = OffsetDateTime::UNIX_EPOCH + 1_000 * DAY;
+        let kept = Kept { retention: days_kept * DAY, made_at: made_days_ago.map(|days| now - days * DAY) };
+        assert_eq!(kept.since(now), now - expected_days_ago * DAY, "{kept:?}");
+    }
+
+    #[test]
+    fn a_queue_keeps_what_its_retention_says_and_nothing_from_before_it_was_made() {
+        // Three days are not too long for a queue that keeps messages for four; nor are they for one that did not tell its age.
+        check(4, Some(100), 4);
+        check(4, None, 4);
+        check(14, Some(100), 14);
+        check(4, Some(1), 1);
+        check(4, Some(0), 0);
     }
 }

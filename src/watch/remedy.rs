@@ -3,7 +3,7 @@
 use crate::catalog::{Trouble, trouble};
 
 /// About one that does not answer.
-const AWAY: &str = "see that Postgres runs and that database.url is right";
+pub(super) const AWAY: &str = "see that Postgres runs and that database.url is right";
 /// About tables that somebody keeps to himself.
 const LOCKED: &str = "end the transaction that keeps a table of the catalog: `stocktake status` names it";
 /// Where none of our connections came free: a pool does not say whether any could be made.

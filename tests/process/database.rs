@@ -78,13 +78,7 @@ async fn the_daemon_need_not_own_its_database() {
     stage.put(&bucket, "before", "body").await;
     let config = stage.config_of(&[&bucket]);
     assert_eq!(stage.run(&config, &["migrate"]).await.code, Some(0));
-    let role = format!("stocktake_{}", stage.account);
-    for statement in [format!("create role {role} login"), format!("select catalog.grant_daemon('{role}')")] {
-        stage.pool.execute(AssertSqlSafe(statement)).await.unwrap();
-    }
-    let mut url = Url::parse(&stage.database).unwrap();
-    url.set_username(&role).unwrap();
-    let config = Config { database: url.into(), ..config };
+    let (config, role) = stage.granted(config).await;
 
     let mut daemon = stage.start_with(&config, &[], &["serve", "--no-migrate"]);
     daemon.until_ready().await;

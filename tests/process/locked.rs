@@ -5,9 +5,8 @@ use std::time::Duration;
 use aws_sdk_s3::types::BucketVersioningStatus::Enabled;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Executor};
-use url::Url;
 
-use crate::support::{Config, Stage, eventually};
+use crate::support::{Stage, eventually};
 
 /// For longer than a statement waits for a lock.
 const LONG: Duration = Duration::from_secs(45);
@@ -73,13 +72,7 @@ async fn a_permission_that_is_taken_away_is_told_until_it_is_given_back() {
     stage.bucket(&bucket, Some(Enabled)).await;
     let config = stage.config_of(&[&bucket]);
     stage.migrate(&config).await;
-    let role = format!("stocktake_{}", stage.account);
-    for statement in [format!("create role {role} login"), format!("select catalog.grant_daemon('{role}')")] {
-        stage.pool.execute(AssertSqlSafe(statement)).await.unwrap();
-    }
-    let mut url = Url::parse(&stage.database).unwrap();
-    url.set_username(&role).unwrap();
-    let config = Config { database: url.into(), ..config };
+    let (config, role) = stage.granted(config).await;
     let mut daemon = stage.start_with(&config, &[], &["serve", "--no-migrate"]);
     daemon.until_ready().await;
     stage.put(&bucket, "before", "body").await;

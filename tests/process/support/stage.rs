@@ -11,7 +11,7 @@ use aws_sdk_s3::types::{
     NotificationConfiguration, QueueConfiguration, VersioningConfiguration,
 };
 use aws_sdk_sqs::types::QueueAttributeName;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use tokio::process::Command;
 use url::Url;
 
@@ -303,6 +303,18 @@ impl Stage {
     /// The same with a section for each place, `bucket` or `bucket/prefix/`.
     pub(crate) fn config_of(&self, places: &[&str]) -> Config {
         places.iter().fold(self.config(), |config, place| config.place(place))
+    }
+
+    /// The same, for a daemon with a role of its own, which owns nothing and may what a daemon has to. And that role.
+    pub(crate) async fn granted(&self, config: Config) -> (Config, String) {
+        let role = format!("stocktake_{}", self.account);
+        let create = format!("create role {role} login");
+        for statement in [create, format!("select catalog.grant_daemon('{role}')")] {
+            self.pool.execute(AssertSqlSafe(statement)).await.unwrap();
+        }
+        let mut url = Url::parse(&self.database).unwrap();
+        url.set_username(&role).unwrap();
+        (Config { database: url.into(), ..config }, role)
     }
 }
 
