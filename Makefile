@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-stop test bench-ingest bench-reconcile soak soak-e2e test-upgrade exhaustive fuzz mutants lint sbom fmt clean
+.PHONY: help demo demo-stop test bench-ingest bench-reconcile soak soak-e2e test-upgrade exhaustive fuzz mutants lint sbom reproducible fmt clean
 
 TESTBED := tests/testbed
 
@@ -69,6 +69,9 @@ lint: ## formatting, clippy and the documentation, with warnings as errors
 sbom: ## what the program is made of, as CycloneDX: target/stocktake.cdx.json
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) cargo cyclonedx --format json --spec-version 1.5 --no-build-deps
 	mkdir -p target && mv stocktake.cdx.json target/
+
+reproducible: ## build what is committed twice, in two places, and compare the bytes; PLACE=/var/tmp has 5 GB for it
+	@deploy/release/compare
 
 fmt: ## format the code
 	cargo fmt
