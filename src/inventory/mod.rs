@@ -29,11 +29,15 @@ mod csv;
 mod find;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzed;
+mod guarded;
+#[cfg(test)]
+mod hostile;
 mod manifest;
 mod parquet;
 mod spool;
 #[cfg(test)]
 mod tests;
+mod thrift;
 
 pub use broken::Broken;
 use find::Found;
@@ -311,8 +315,8 @@ fn read(
         if is_ours(&row.0) && !row.0.contains('\0') {
             batch.push(row);
         }
-        // Where nobody takes any more, there is a trouble that tells why.
-        batch.len() < BATCH_ROWS
+        // Where nobody takes any more, there is a trouble that tells why, or the daemon stops.
+        !sender.is_closed() && batch.len() < BATCH_ROWS
             || sender.blocking_send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH_ROWS))).is_ok()
     };
     match manifest.format {

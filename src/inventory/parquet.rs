@@ -5,16 +5,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::{FileReader, Length, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 use parquet::schema::types::{Type, TypePtr};
 
 use super::broken::Broken;
 use super::columns::{Columns, Fields};
+use super::guarded::Guarded;
 use super::manifest::Manifest;
 use crate::catalog::ReportedRow;
 use crate::model::Timestamp;
+
+/// The most rows that a byte may stand for: of each, a key or a version is another one. Without a limit a file of a
+/// kilobyte could claim thousands of millions that are all the same.
+const ROWS_A_BYTE: u64 = 16;
 
 /// Reads all rows of a file, one after the other, and gives each to `give`, until that does not want more.
 ///
@@ -38,6 +43,8 @@ fn read_rows(
     mut give: impl FnMut(ReportedRow) -> bool,
 ) -> Result<(), Broken> {
     let broken = |error: ParquetError| Broken::at(place, error);
+    let file = Guarded::new(file).map_err(|reason| Broken::at(place, reason))?;
+    let rows_max = file.len().saturating_mul(ROWS_A_BYTE);
     let reader = SerializedFileReader::new(file).map_err(broken)?;
     let schema = reader.metadata().file_metadata().schema().clone();
     let (projection, columns) = projection(&schema).map_err(|reason| Broken::unfit(place, reason))?;
@@ -46,6 +53,9 @@ fn read_rows(
     }
     let rows = RowIter::from_file_into(Box::new(reader)).project(Some(projection)).map_err(broken)?;
     for (number, row) in (1..).zip(rows) {
+        if number > rows_max {
+            return Err(Broken::at(place, "it claims more rows than there can be in so few bytes"));
+        }
         let row = row
             .map_err(broken)
             .and_then(|row| {

@@ -6,13 +6,13 @@ use super::*;
 use crate::model::{Content, State, Timestamp, VersionId};
 
 #[path = "../../tests/support/report.rs"]
-mod report;
+pub(super) mod report;
 
 use report::Row;
 
 const FOLDER: &str = "p/genomics/daily/2026-11-24T01-00Z/";
 
-fn row(key: &str, version: &str) -> Row {
+pub(super) fn row(key: &str, version: &str) -> Row {
     Row {
         bucket: "genomics".to_owned(),
         key: key.to_owned(),
@@ -26,13 +26,22 @@ fn row(key: &str, version: &str) -> Row {
     }
 }
 
-/// What is read of one file, and what was wrong with it.
-fn read_all(bytes: &[u8], schema: Option<&str>) -> (Vec<ReportedRow>, Result<(), Broken>) {
-    let objects = report::deliver(FOLDER, "genomics", 1, schema, &[bytes.to_vec()]);
-    let manifest = Manifest::parse(&objects[1].1, "manifest", "genomics").unwrap();
+/// A file with these bytes.
+pub(super) fn spooled(bytes: &[u8]) -> File {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
     file.rewind().unwrap();
+    file
+}
+
+fn manifest(bytes: &[u8], schema: Option<&str>) -> Manifest {
+    let objects = report::deliver(FOLDER, "genomics", 1, schema, &[bytes.to_vec()]);
+    Manifest::parse(&objects[1].1, "manifest", "genomics").unwrap()
+}
+
+/// What is read of one file, and what was wrong with it.
+pub(super) fn read_all(bytes: &[u8], schema: Option<&str>) -> (Vec<ReportedRow>, Result<(), Broken>) {
+    let (manifest, file) = (manifest(bytes, schema), spooled(bytes));
     let mut rows = Vec::new();
     let give = |row| {
         rows.push(row);
@@ -125,6 +134,19 @@ fn a_line_without_end_is_not_waited_for() {
         read_all(&report::csv(&rows, report::ALL_VERSIONS), Some(report::ALL_VERSIONS)).0.len(),
         3_000
     );
+}
+
+#[test]
+fn nothing_is_read_for_nobody() {
+    let rows: Vec<Row> = (0..100).map(|number| row(&format!("{number}"), "v")).collect();
+    let bytes = report::csv(&rows, report::ALL_VERSIONS);
+    let manifest = manifest(&bytes, Some(report::ALL_VERSIONS));
+    let (sender, receiver) = mpsc::channel(1);
+    drop(receiver);
+    let looked_at = AtomicI64::new(0);
+    let is_ours = |_: &str| looked_at.fetch_add(1, Ordering::Relaxed) < 0;
+    read(spooled(&bytes), "a.csv.gz", &manifest, is_ours, &sender).unwrap();
+    assert_eq!(looked_at.into_inner(), 1, "none is ours, and nobody waits for more");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 use md5::{Digest, Md5};
 use parquet::basic::Compression as PageCompression;
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, Int64Type};
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -87,8 +87,13 @@ type Text = fn(&Row) -> Option<&str>;
 
 /// Rows in Parquet, so many in a group.
 pub(crate) fn parquet(rows: &[Row], group: usize) -> Vec<u8> {
+    parquet_as(rows, group, WriterProperties::builder())
+}
+
+/// The same, written in that way.
+pub(crate) fn parquet_as(rows: &[Row], group: usize, way: WriterPropertiesBuilder) -> Vec<u8> {
     let schema = Arc::new(parse_message_type(PARQUET).unwrap());
-    let properties = WriterProperties::builder().set_compression(PageCompression::SNAPPY).build();
+    let properties = way.set_compression(PageCompression::SNAPPY).build();
     let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties)).unwrap();
     for rows in rows.chunks(group) {
         let mut group = writer.next_row_group().unwrap();
