@@ -9,25 +9,35 @@ use stocktake::{chain::chain, clock, commands, config, telemetry};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = match cli::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(exit) => return exit.into(),
     };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("stocktake: start the threads that do the work: {error}");
+            return Exit::Failed.into();
+        }
+    };
+    let exit = runtime.block_on(run(cli));
+    // What reads a report or resolves a name does so in a thread of its own, cannot be interrupted, and matters to nobody
+    // any more. To drop the runtime would be to wait for it.
+    runtime.shutdown_background();
+    exit.into()
+}
+
+async fn run(cli: cli::Cli) -> Exit {
     // The largest of the commands decides how much room their future takes: too much for a stack.
     let ended = Box::pin(commands::run(cli, clock::now)).await;
     telemetry::end();
-    match ended {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            eprintln!("stocktake: {}", chain(error.as_ref()));
-            let exit = match () {
-                () if error.is::<config::Errors>() => Exit::Config,
-                () if error.is::<commands::Usage>() => Exit::Usage,
-                () => Exit::Failed,
-            };
-            exit.into()
+    ended.unwrap_or_else(|error| {
+        eprintln!("stocktake: {}", chain(error.as_ref()));
+        match () {
+            () if error.is::<config::Errors>() => Exit::Config,
+            () if error.is::<commands::Usage>() => Exit::Usage,
+            () => Exit::Failed,
         }
-    }
+    })
 }

@@ -1,10 +1,15 @@
 //! A bucket whose runs read inventory reports.
 
+use std::time::Duration;
+
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::support::report::{self, ALL_VERSIONS, Row};
 use crate::support::{Stage, eventually};
+
+/// How long a daemon with nothing in hand takes to stop, at most: a receive that waits.
+const QUICKLY: Duration = Duration::from_secs(8);
 
 /// What a report says of an object that is there now.
 async fn row(stage: &Stage, bucket: &str, key: &str) -> Row {
@@ -24,6 +29,41 @@ async fn row(stage: &Stage, bucket: &str, key: &str) -> Row {
         etag: head.e_tag.unwrap().trim_matches('"').to_owned(),
         class: "STANDARD".to_owned(),
     }
+}
+
+/// Delivers a report of one file.
+async fn deliver(stage: &Stage, to: &str, folder: &str, bucket: &str, schema: Option<&str>, file: Vec<u8>) {
+    // As it will be a minute from now, so that nothing is too new for it.
+    let began = stage.count("select (extract(epoch from now()) * 1000)::int8 + 60000").await;
+    for (key, bytes) in report::deliver(folder, bucket, began, schema, &[file]) {
+        stage.s3.put_object().bucket(to).key(key).body(bytes.into()).send().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_report_that_means_harm_is_a_problem_and_keeps_nobody() {
+    let stage = Stage::new().await;
+    let (bucket, reports) = (stage.name("vast"), stage.name("reports"));
+    for name in [&bucket, &reports] {
+        stage.silent_bucket(name, None).await;
+    }
+    let place = format!("daily/{bucket}/all/");
+    let keys =
+        format!("source = \"inventory\"\ninventory = \"s3://{reports}/{place}\"\nreconcile_every = \"1s\"");
+    let config = stage.config().place_with(&bucket, &keys);
+    let daemon = stage.serve(&config).await;
+    // Its reader would count booleans for an hour.
+    let file = include_bytes!("../corpus/report/booleans-that-are-not-there");
+    deliver(&stage, &reports, &format!("{place}2026-11-24T01-00Z/"), &bucket, None, file[1..].to_vec()).await;
+    let (message, remedy) = stage.problem(&config, &format!("bucket {bucket}/")).await;
+    let place = format!("read inventory report s3://{reports}/{place}data/");
+    assert!(
+        message.contains(&place) && message.contains("in its footer: a list claims 2147483647"),
+        "{message}"
+    );
+    assert!(remedy.contains("see who else writes to the destination bucket"), "{remedy}");
+    let ended = daemon.stop().await;
+    assert!(ended.after < QUICKLY, "{ended:?}");
 }
 
 #[tokio::test]
@@ -49,13 +89,9 @@ async fn what_no_event_told_is_found_by_the_report_in_its_destination_bucket() {
     for key in ["stays", "lost", "a b+c"] {
         rows.push(row(&stage, &bucket, key).await);
     }
-    // As it will be a minute from now, so that nothing is too new for it.
-    let began = stage.count("select (extract(epoch from now()) * 1000)::int8 + 60000").await;
-    let file = report::csv(&rows, ALL_VERSIONS);
     let folder = format!("{place}2026-11-24T01-00Z/");
-    for (key, bytes) in report::deliver(&folder, &bucket, began, Some(ALL_VERSIONS), &[file]) {
-        stage.s3.put_object().bucket(&reports).key(key).body(bytes.into()).send().await.unwrap();
-    }
+    let file = report::csv(&rows, ALL_VERSIONS);
+    deliver(&stage, &reports, &folder, &bucket, Some(ALL_VERSIONS), file).await;
     let daemon = stage.serve(&config).await;
     eventually("the run of the report", async || {
         let complete =
