@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail like the test")]
 
+mod alerts;
 mod broken;
 mod browser;
 mod commands;

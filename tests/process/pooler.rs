@@ -1,6 +1,5 @@
 //! A real `PgBouncer` before Postgres: the doctor says where our sessions are not kept.
 
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -8,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use url::Url;
 
-use crate::support::{Config, Stage, Told, eventually};
+use crate::support::{Config, Stage, Told, eventually, tool};
 
 /// It ends with the test.
 struct Pooler {
@@ -33,7 +32,7 @@ impl Pooler {
         // It refuses to be root, and whoever it is instead may not look into a checkout of root's.
         let shown = std::env::temp_dir().join(format!("stocktake-pooler-{}.ini", address.port()));
         std::fs::write(&shown, text).unwrap();
-        let program = program();
+        let program = tool("pgbouncer");
         let mut command = Command::new(&program);
         command.arg(&shown).env("LD_LIBRARY_PATH", program.parent().unwrap());
         if is_root() {
@@ -52,14 +51,6 @@ impl Pooler {
 fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0)
-}
-
-/// Where `PgBouncer` is, fetched if need be.
-fn program() -> PathBuf {
-    let setup = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testbed/setup");
-    let found = std::process::Command::new(setup).args(["--tool", "pgbouncer"]).output().unwrap();
-    assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
-    PathBuf::from(String::from_utf8_lossy(&found.stdout).trim())
 }
 
 /// What is said of our sessions, and of what is looked at behind that.

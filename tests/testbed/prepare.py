@@ -97,6 +97,7 @@ def postgres():
 TOOLS = {
     "kubectl": ("kubernetes-client", "usr/bin/kubectl"),
     "pgbouncer": ("pgbouncer", "usr/sbin/pgbouncer"),
+    "prometheus": ("prometheus", "usr/bin/prometheus"),
     "promtool": ("prometheus", "usr/bin/promtool"),
 }
 # Libraries that such a program takes and that few machines have; they are put beside it.

@@ -1,6 +1,6 @@
 //! Chromium, driven as a person would: it types, clicks and looks.
 
-use std::process::{Command as Blocking, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use url::Url;
 
 use super::daemon::free_address;
-use super::eventually;
+use super::{eventually, tool};
 
 /// A browser with a window of its own. It ends with the test.
 pub(crate) struct Browser {
@@ -35,14 +35,6 @@ impl WebDriverCompatibleCommand for Own {
     fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
         (Method::POST, Some(self.body.to_string()))
     }
-}
-
-/// Where a program is, installed if need be.
-fn tool(name: &str) -> String {
-    let setup = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testbed/setup");
-    let found = Blocking::new(setup).args(["--tool", name]).output().unwrap();
-    assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
-    String::from_utf8_lossy(&found.stdout).trim().to_owned()
 }
 
 impl Browser {

@@ -15,7 +15,7 @@ mod writer;
 
 pub(crate) use browser::Browser;
 pub(crate) use cluster::Cluster;
-pub(crate) use daemon::{Daemon, Told, alone, alone_with};
+pub(crate) use daemon::{Daemon, Told, alone, alone_with, free_address};
 pub(crate) use front::{
     DELETE, Front, LIST, NOTIFY, Play, RECEIVE, Rule, query_error, s3_error, s3_error_with, sqs_error,
 };
@@ -24,6 +24,8 @@ pub(crate) use stage::{Config, REGION, Stage};
 pub(crate) use tls::{Authority, TlsFront};
 pub(crate) use writer::{KEYS, Writer};
 
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -43,4 +45,12 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
         assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Where a program is, fetched if need be.
+pub(crate) fn tool(name: &str) -> PathBuf {
+    let setup = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testbed/setup");
+    let found = Command::new(setup).args(["--tool", name]).output().unwrap();
+    assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+    PathBuf::from(String::from_utf8_lossy(&found.stdout).trim())
 }
