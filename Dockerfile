@@ -6,6 +6,7 @@ FROM rust:1.95-bookworm AS build
 ENV RUSTUP_TOOLCHAIN=1.95.0
 WORKDIR /build
 COPY Cargo.toml Cargo.lock build.rs ./
+COPY deploy/release/build deploy/release/
 COPY migrations migrations
 COPY src src
 # The history is not here: --build-arg COMMIT=$(git rev-parse --short=12 HEAD)
@@ -14,7 +15,7 @@ ENV STOCKTAKE_COMMIT=$COMMIT
 # What cargo fetches and builds stays with the builder, so that a change builds only itself.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
-    cargo build --locked --release --bin stocktake \
+    deploy/release/build \
     && install -s -D target/release/stocktake /out/stocktake
 
 # The test bed of docker-compose.yml: an emulator of S3 and SQS, and boto3.
