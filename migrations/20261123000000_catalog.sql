@@ -24,6 +24,11 @@ create table catalog.activity (
     prefix        text collate "C" not null,
     last_event_at timestamptz,
     caught_up_at  timestamptz,
+    -- When a daemon last said that it has the bucket, since when there was none for long, and how that one
+    -- merges its events: those do so, too, that do not have it. On the clock of this database.
+    attended_at    timestamptz,
+    attended_since timestamptz,
+    connection     jsonb,
     primary key (bucket, prefix),
     foreign key (bucket, prefix) references catalog.connections on delete cascade
 );

@@ -21,5 +21,7 @@ create index due_runs_of_connection on catalog.due_runs (bucket, prefix, due_at)
 -- What is older than the queue's retention and was not received then is lost.
 create table catalog.queues (
     url              text primary key,
-    received_through timestamptz not null
+    received_through timestamptz not null,
+    -- When that was noted last, on the clock of this database.
+    noted_at         timestamptz not null default clock_timestamp()
 );

@@ -16,11 +16,12 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::enrich::Enricher;
 use crate::health::{Health, Subject};
-use crate::ingest::{self, Activity, Backlog, Ending, Plant, Settings, Source};
+use crate::ingest::{self, Activity, Backlog, Ending, Known, Plant, Settings, Source};
 use crate::page::{self, Page};
 use crate::recheck::Rechecker;
 use crate::reconcile::{self, Keeper, Schedule};
 use crate::setup::rounds::Rounds;
+use crate::watch::Post;
 use crate::wiring::{self, Clients};
 use crate::{admin, metrics, pulse, supervisor, watch};
 
@@ -81,10 +82,12 @@ pub async fn serve(
     let catalog = wiring::catalog(config)?;
     let connections: Arc<[Arc<Connection>]> =
         config.buckets.iter().map(|bucket| wiring::connection(config, bucket)).collect();
-    let prepared = watch::prepare(&catalog, &connections, migrate, &health, clock, &shutdown).await?;
+    let urls = config.queues.iter().map(|queue| queue.url.clone()).collect();
+    let post = Post { known: Known::new(Arc::clone(&connections)), urls };
+    let prepared = watch::prepare(&catalog, &post, migrate, &health, clock, &shutdown).await?;
     let plant = Plant {
         catalog: catalog.clone(),
-        connections: Arc::clone(&connections),
+        known: post.known.clone(),
         activity: Activity::default(),
         backlog: Backlog::default(),
         health,
@@ -97,7 +100,7 @@ pub async fn serve(
         pid: std::process::id(),
     };
     if prepared {
-        start_loops(config, &daemon, &plant, lookout, &mut tasks).await;
+        start_loops(config, &daemon, &plant, post, lookout, &mut tasks).await;
         supervisor::tell_ready();
         tracing::info!(buckets = config.buckets.len(), queues = config.queues.len(), "serving");
     }
@@ -106,7 +109,7 @@ pub async fn serve(
     drain(tasks, config.shutdown.grace, &plant.ending.give_back).await;
     let last_words = async {
         plant.activity.tell(&catalog, &connections).await;
-        plant.activity.tell_traffic(&catalog, &connections).await;
+        plant.activity.tell_traffic(&catalog, &plant.known.all()).await;
         let _ = catalog.tell_changes().await;
         let _ = catalog.take_leave(&daemon).await;
         catalog.close().await;
@@ -121,10 +124,12 @@ async fn start_loops(
     config: &Config,
     daemon: &Daemon,
     plant: &Plant,
+    post: Post,
     lookout: Catalog,
     tasks: &mut JoinSet<&'static str>,
 ) {
-    let Plant { catalog, connections, health, clock, .. } = plant;
+    let Plant { catalog, health, clock, .. } = plant;
+    let (connections, urls) = (post.known.own(), Arc::clone(&post.urls));
     let (clock, shutdown) = (*clock, &plant.ending.stop);
     let mut clients = Clients::default();
     let mut queues = Vec::new();
@@ -147,8 +152,7 @@ async fn start_loops(
     let activity =
         plant.activity.clone().keep_telling(catalog.clone(), Arc::clone(connections), shutdown.clone());
     tasks.spawn(named("activity", activity));
-    let history =
-        plant.activity.clone().keep_counting(catalog.clone(), Arc::clone(connections), shutdown.clone());
+    let history = plant.activity.clone().keep_counting(catalog.clone(), post.known.clone(), shutdown.clone());
     tasks.spawn(named("history", history));
     tasks.spawn(named("news of changes", catalog.clone().keep_telling_changes(shutdown.clone())));
     tasks.spawn(named(
@@ -162,6 +166,7 @@ async fn start_loops(
         watch::database(
             catalog.clone(),
             daemon.clone(),
+            post.clone(),
             plant.backlog.clone(),
             health.clone(),
             clock,
@@ -175,7 +180,6 @@ async fn start_loops(
     ));
 
     let turns = Arc::new(Semaphore::new(config.reconcile.runs));
-    let urls: Arc<[String]> = config.queues.iter().map(|queue| queue.url.clone()).collect();
     for bucket in &config.buckets {
         let parts = config.buckets.iter().filter(|part| part.name == bucket.name);
         let every = parts.filter_map(|part| part.reconcile_every).max().unwrap_or_default();

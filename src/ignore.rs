@@ -3,9 +3,11 @@
 use std::fmt;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use serde::{Deserialize, Serialize};
 
 /// Globs of keys: `*` and `?` stop at a `/`, `**` does not, and all of a key must match.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Ignore {
     globs: Vec<String>,
     set: GlobSet,
@@ -34,6 +36,20 @@ impl Ignore {
     /// The globs as they were written.
     pub fn globs(&self) -> &[String] {
         &self.globs
+    }
+}
+
+impl TryFrom<Vec<String>> for Ignore {
+    type Error = String;
+
+    fn try_from(globs: Vec<String>) -> Result<Self, String> {
+        Self::new(globs)
+    }
+}
+
+impl From<Ignore> for Vec<String> {
+    fn from(ignore: Ignore) -> Self {
+        ignore.globs
     }
 }
 

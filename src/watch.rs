@@ -2,7 +2,6 @@
 //! in it for `stocktake status`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,14 +11,16 @@ use crate::catalog::{Catalog, Connection, Daemon, POOLED_REMEDY, SchemaError, is
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::health::{Health, Subject};
-use crate::ingest::Backlog;
+use crate::ingest::{Backlog, HEARD_FOR};
 use crate::setup::{Verdict, examine_partitions};
 use crate::{metrics, pulse};
 
 mod locks;
+mod post;
 mod remedy;
 
 pub(crate) use locks::{locks, waits_for_lock};
+pub(crate) use post::Post;
 pub(crate) use remedy::remedy_of;
 
 /// How often Postgres is told that we are there.
@@ -41,7 +42,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 /// When waiting cannot help: the schema is newer than this program, or a permission is missing.
 pub(crate) async fn prepare(
     catalog: &Catalog,
-    connections: &[Arc<Connection>],
+    post: &Post,
     migrate: bool,
     health: &Health,
     clock: Clock,
@@ -49,14 +50,17 @@ pub(crate) async fn prepare(
 ) -> anyhow::Result<bool> {
     let mut pause = PAUSE_FIRST;
     loop {
-        let Some(prepared) =
-            shutdown.run_until_cancelled(prepare_once(catalog, connections, migrate, clock)).await
+        let Some(prepared) = shutdown.run_until_cancelled(prepare_once(catalog, post, migrate, clock)).await
         else {
             return Ok(false);
         };
         let error = match prepared {
-            Ok(()) => {
+            Ok(is_news) => {
                 health.ok(Subject::Database);
+                if is_news {
+                    tracing::info!("wait {HEARD_FOR:?} until the other daemons know of our buckets, too");
+                    return Ok(shutdown.run_until_cancelled(tokio::time::sleep(HEARD_FOR)).await.is_some());
+                }
                 return Ok(true);
             }
             Err(error) => error,
@@ -76,19 +80,15 @@ pub(crate) async fn prepare(
     }
 }
 
-async fn prepare_once(
-    catalog: &Catalog,
-    connections: &[Arc<Connection>],
-    migrate: bool,
-    clock: Clock,
-) -> anyhow::Result<()> {
+/// Whether others must hear of our connections before they are listed.
+async fn prepare_once(catalog: &Catalog, post: &Post, migrate: bool, clock: Clock) -> anyhow::Result<bool> {
     catalog.reach_session().await?;
     if migrate {
         catalog.migrate().await?;
     } else {
         catalog.must_be_migrated().await?;
     }
-    for connection in connections {
+    for connection in &**post.known.own() {
         let Connection { bucket, prefix, .. } = &**connection;
         catalog
             .connect(connection, clock())
@@ -104,7 +104,7 @@ async fn prepare_once(
             tracing::warn!(remedy = finding.remedy, "{}: {}", finding.subject, finding.found);
         }
     }
-    Ok(())
+    post.attend(catalog, clock).await.context("tell other daemons of our buckets")
 }
 
 /// What an operator can do about a database that is not as it must be.
@@ -137,6 +137,7 @@ fn passes(error: &anyhow::Error) -> bool {
 pub(crate) async fn database(
     catalog: Catalog,
     daemon: Daemon,
+    post: Post,
     backlog: Backlog,
     health: Health,
     clock: Clock,
@@ -144,6 +145,7 @@ pub(crate) async fn database(
 ) {
     let ping = async || {
         catalog.greet(&daemon, backlog.heard()).await?;
+        post.attend(&catalog, clock).await?;
         catalog.levels().await
     };
     loop {

@@ -1,5 +1,6 @@
 //! Configured buckets, and what happened in them last.
 
+use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
@@ -10,7 +11,9 @@ use crate::ignore::Ignore;
 use crate::model::{Horizon, Timestamp, Window};
 
 /// One bucket, or what is below a prefix of it, that is kept in the catalog.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Daemons tell each other of theirs as JSON: a field that is added has a default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connection {
     /// The bucket's name.
     pub bucket: String,

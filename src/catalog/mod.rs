@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -14,6 +15,7 @@ use news::News;
 use precedence::Precedence;
 
 mod apply;
+mod attended;
 mod connections;
 mod daemons;
 mod details;
@@ -48,6 +50,7 @@ mod sweep;
 mod withheld;
 mod write;
 
+pub use attended::{ATTENDED_FOR, Attended};
 pub use connections::Connection;
 pub use daemons::{Daemon, DaemonStatus};
 pub use details::{Lookup, Seen};
@@ -217,7 +220,7 @@ async fn test(connection: &mut PgConnection, idle: Duration) -> Result<bool, sql
 
 /// How one bucket's claims and observations are merged: the part of a [`Horizon`] that an
 /// operator sets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
     /// How far S3's clocks may disagree.
     pub margin: Duration,

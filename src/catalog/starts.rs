@@ -230,7 +230,8 @@ impl Catalog {
         sqlx::query(
             "insert into catalog.queues (url, received_through) values ($1, $2)
              on conflict (url) do update
-             set received_through = greatest(queues.received_through, excluded.received_through)",
+             set received_through = greatest(queues.received_through, excluded.received_through),
+                 noted_at = excluded.noted_at",
         )
         .bind(url)
         .bind(through.max(expired))

@@ -8,6 +8,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
+use super::Known;
 use crate::catalog::{Catalog, Connection, Traffic};
 use crate::model::Timestamp;
 use crate::pulse;
@@ -116,15 +117,10 @@ impl Activity {
     }
 
     /// Tells the catalog how many events there were, until told to stop.
-    pub async fn keep_counting(
-        self,
-        catalog: Catalog,
-        connections: Arc<[Arc<Connection>]>,
-        shutdown: CancellationToken,
-    ) {
+    pub async fn keep_counting(self, catalog: Catalog, known: Known, shutdown: CancellationToken) {
         while shutdown.run_until_cancelled(tokio::time::sleep(COUNT_EVERY)).await.is_some() {
             pulse::beat();
-            self.tell_traffic(&catalog, &connections).await;
+            self.tell_traffic(&catalog, &known.all()).await;
         }
     }
 

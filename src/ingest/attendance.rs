@@ -90,7 +90,7 @@ async fn kept<Q: Queue>(queue: &Q, name: &str) -> Option<Kept> {
 /// Whether it could be told.
 async fn tell(plant: &Plant, name: &str, through: OffsetDateTime, kept: Kept) -> bool {
     let now = (plant.clock)();
-    let connections: Vec<&Connection> = plant.connections.iter().map(|connection| &**connection).collect();
+    let connections: Vec<&Connection> = plant.known.own().iter().map(|connection| &**connection).collect();
     match plant.catalog.note_received(name, through, kept.since(now), &connections, now).await {
         Ok(None) => true,
         Ok(Some(since)) => {

@@ -32,6 +32,7 @@ mod calls;
 mod depth;
 mod extend;
 mod hand;
+mod known;
 mod message;
 mod read;
 mod receive;
@@ -43,6 +44,7 @@ mod work;
 
 pub use activity::{Activity, Backlog};
 use hand::Hand;
+pub use known::{HEARD_FOR, Known};
 use message::Message;
 use read::Claimed;
 use receive::Receiver;
@@ -93,8 +95,8 @@ pub struct Ending {
 pub struct Plant {
     /// The catalog in Postgres.
     pub catalog: Catalog,
-    /// The configured connections.
-    pub connections: Arc<[Arc<Connection>]>,
+    /// The connections whose events are merged.
+    pub known: Known,
     /// What happened last.
     pub activity: Activity,
     /// How old the messages are that are being received.
@@ -110,7 +112,7 @@ pub struct Plant {
 impl Plant {
     /// No event waits for the catalog: whoever took them, they are in it.
     fn events_are_well(&self) {
-        for Connection { bucket, prefix, .. } in self.connections.iter().map(|connection| &**connection) {
+        for Connection { bucket, prefix, .. } in self.known.all().iter().map(|connection| &**connection) {
             self.health.ok(Subject::Events { name: bucket.clone(), prefix: prefix.clone() });
         }
     }

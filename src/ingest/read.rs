@@ -17,8 +17,10 @@ const AHEAD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) enum Reading {
     /// It is to be merged into the catalog.
     Claim(Claimed),
-    /// Nothing: it is nobody's business, or says nothing we understand.
+    /// Nothing: it is to stay out, or says nothing we understand.
     Ignored { bucket: String, kind: &'static str },
+    /// Nothing, if nobody else has its bucket, either.
+    Unknown { kind: &'static str },
     /// It cannot be read, or not be stored, and this is why.
     Unfit(String),
 }
@@ -65,7 +67,7 @@ fn read_one(connections: &[Arc<Connection>], record: Record) -> Reading {
     }
     let kind = record.kind.as_str();
     let Some(connection) = connection_of(connections, &record.bucket, &record.key) else {
-        return Reading::Ignored { bucket: NO_BUCKET.to_owned(), kind };
+        return Reading::Unknown { kind };
     };
     let claim = if connection.ignore.has(&record.key) { None } else { record.claim() };
     match claim {

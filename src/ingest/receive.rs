@@ -14,9 +14,10 @@ use super::aside::set_aside;
 use super::message::{Message, Return};
 use super::read::{Claimed, Reading, read};
 use super::room::{self, Room};
-use super::{Inlet, Work};
+use super::{Inlet, Plant, Work};
 use crate::fault::Fault;
 use crate::health::Subject;
+use crate::model::Timestamp;
 use crate::queue::{Delivery, Queue};
 use crate::{metrics, pulse};
 
@@ -120,7 +121,7 @@ impl<Q: Queue> Receiver<Q> {
         let messages: Vec<_> = deliveries.into_iter().map(in_hand).collect();
         self.room.learn(messages.iter().map(|(_, message)| room::bytes(&message.body, 1)).sum());
         for (sent_at, message) in messages {
-            let readings = read(&plant.connections, &message.body, sent_at);
+            let Some(readings) = self.read(&message.body, sent_at).await else { continue };
             let records = readings.as_ref().map_or(1, Vec::len);
             let room = self.room.part(&mut reserve, room::bytes(&message.body, records)).await;
             let message = message.shared(records, room);
@@ -128,6 +129,21 @@ impl<Q: Queue> Receiver<Q> {
                 Ok(readings) => self.hand_all_on(readings, &message).await,
                 Err(reason) => set_aside(plant, &message, 0, &reason, "message").await,
             }
+        }
+    }
+
+    /// Reads a message, as soon as it can be told what is nobody's business. None when told to stop before that: it
+    /// is let go then, and comes again.
+    async fn read(&self, body: &str, sent_at: Option<Timestamp>) -> Option<Result<Vec<Reading>, String>> {
+        let Plant { known, ending, .. } = &self.inlet.plant;
+        loop {
+            let is_fresh = known.is_fresh();
+            let readings = read(&known.all(), body, sent_at);
+            let is_unknown = |reading: &Reading| matches!(reading, Reading::Unknown { .. });
+            if is_fresh || !readings.as_ref().is_ok_and(|readings| readings.iter().any(is_unknown)) {
+                return Some(readings);
+            }
+            ending.stop.run_until_cancelled(known.until_fresh()).await?;
         }
     }
 
@@ -162,6 +178,10 @@ impl<Q: Queue> Receiver<Q> {
             }
             Reading::Ignored { bucket, kind } => {
                 metrics::events(&bucket, kind, "ignored").increment(1);
+                message.done();
+            }
+            Reading::Unknown { kind } => {
+                metrics::events(metrics::NO_BUCKET, kind, "ignored").increment(1);
                 message.done();
             }
             Reading::Unfit(reason) => {

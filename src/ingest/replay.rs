@@ -67,7 +67,7 @@ async fn apply(
                     Err(error) => return Err(error),
                 }
             }
-            Reading::Ignored { .. } => Ok("ignored"),
+            Reading::Ignored { .. } | Reading::Unknown { .. } => Ok("ignored"),
             Reading::Unfit(reason) => Err(reason),
         };
         match outcome {

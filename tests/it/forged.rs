@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::PgPool;
 use stocktake::catalog::MIGRATOR;
 
-use crate::ingest::{body, ingest, put};
+use crate::support::ingest::{body, ingest, put};
 use crate::support::{Line, versions};
 
 /// Each record that is set aside is kept with the whole body, so a message full of them would be gigabytes.

@@ -4,117 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use sqlx::{PgPool, Postgres, Transaction};
-use stocktake::catalog::{Catalog, Connection, MIGRATOR};
-use stocktake::clock::Clock;
-use stocktake::health::{Health, Subject};
-use stocktake::ingest::{self, Activity, Backlog, Ending, Plant, Settings, Source};
+use stocktake::catalog::{Catalog, MIGRATOR};
+use stocktake::health::Subject;
 use stocktake::model::Doubt;
 use time::OffsetDateTime;
-use tokio::task::JoinSet;
 
+use crate::support::ingest::{QUEUE, body, ingest, put, record, start, start_by, start_with};
 use crate::support::{
     Acknowledge, Line, NOW, at, connected, connection, eventually, rows, see, started, versions,
 };
-
-const QUEUE: &str = "https://queue";
-
-/// Ingest at work on one queue. It ends when it is dropped, as suddenly as a process that is killed.
-pub(crate) struct Ingest {
-    line: Arc<Line>,
-    health: Health,
-    ending: Ending,
-    tasks: JoinSet<&'static str>,
-}
-
-pub(crate) async fn ingest(pool: &PgPool, line: &Arc<Line>) -> Ingest {
-    let (catalog, connection) = connected(pool.clone()).await;
-    start(catalog, connection, line)
-}
-
-fn start(catalog: Catalog, connection: Connection, line: &Arc<Line>) -> Ingest {
-    start_with(catalog, connection, line, 1, Duration::from_secs(30))
-}
-
-fn start_with(
-    catalog: Catalog,
-    connection: Connection,
-    line: &Arc<Line>,
-    receivers: usize,
-    visibility: Duration,
-) -> Ingest {
-    start_by(catalog, connection, line, receivers, visibility, || NOW)
-}
-
-fn start_by(
-    catalog: Catalog,
-    connection: Connection,
-    line: &Arc<Line>,
-    receivers: usize,
-    visibility: Duration,
-    clock: Clock,
-) -> Ingest {
-    let plant = Plant {
-        catalog,
-        connections: Arc::new([Arc::new(connection)]),
-        activity: Activity::default(),
-        backlog: Backlog::default(),
-        health: Health::default(),
-        clock,
-        ending: Ending::default(),
-    };
-    let settings = Settings {
-        workers: 1,
-        batch_records: 100,
-        bytes_in_hand: 1 << 20,
-        patience: Duration::from_millis(500),
-        outage: Duration::from_secs(3_600),
-    };
-    let mut tasks = JoinSet::new();
-    let queue = Arc::clone(line);
-    let source = Source { name: QUEUE.to_owned(), queue, receivers, visibility };
-    ingest::start(&plant, vec![source], settings, &mut tasks);
-    Ingest { line: Arc::clone(line), health: plant.health, ending: plant.ending, tasks }
-}
-
-impl Ingest {
-    pub(crate) async fn until_in_hand(&self, count: usize) {
-        eventually("messages in hand and the script played", async || {
-            (self.line.depth() == (0, count) && self.line.is_played()).then_some(())
-        })
-        .await;
-    }
-
-    /// What is wrong with the queue.
-    fn problem(&self) -> Option<String> {
-        let snapshot = self.health.snapshot();
-        let mut problems = snapshot.problems();
-        problems.find(|(subject, _)| **subject == Subject::Queue(QUEUE.to_owned())).map(|(_, problem)| {
-            assert_eq!(problem.remedy, "allow it");
-            problem.message.clone()
-        })
-    }
-}
-
-fn record(key: &str, version: &str, name: &str, sequencer: u32) -> Value {
-    json!({
-        "eventName": name, "eventTime": "2026-11-01T12:00:00.000Z",
-        "s3": {
-            "bucket": { "name": "genomics" },
-            "object": { "key": key, "versionId": version, "eTag": "e", "size": 7,
-                        "sequencer": format!("{sequencer:04X}") },
-        },
-    })
-}
-
-pub(crate) fn put(key: &str, version: &str, sequencer: u32) -> Value {
-    record(key, version, "ObjectCreated:Put", sequencer)
-}
-
-pub(crate) fn body(records: &[Value]) -> String {
-    json!({ "Records": records }).to_string()
-}
 
 /// A put, its delete marker and its removal, an overwrite in the null version.
 fn history() -> [String; 4] {

@@ -15,6 +15,7 @@ mod ignore;
 mod ingest;
 mod inventory;
 mod journal;
+mod known;
 mod pace;
 mod page;
 mod partitioned;

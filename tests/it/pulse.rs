@@ -9,7 +9,7 @@ use stocktake::catalog::Catalog;
 use stocktake::clock;
 use stocktake::fault::Fault;
 use stocktake::health::Health;
-use stocktake::ingest::{self, Activity, Backlog, Ending, Plant, Settings, Source};
+use stocktake::ingest::{self, Activity, Backlog, Ending, Known, Plant, Settings, Source};
 use stocktake::pulse;
 use stocktake::queue::{Attributes, Delivery, Queue, Refused};
 use tokio::task::JoinSet;
@@ -46,7 +46,7 @@ async fn a_receive_that_never_ends_is_a_loop_that_is_stuck() {
     let pool = PgPoolOptions::new().connect_lazy("postgres://127.0.0.1:1/nowhere").unwrap();
     let plant = Plant {
         catalog: Catalog::on(pool),
-        connections: Arc::default(),
+        known: Known::new(Arc::default()),
         activity: Activity::default(),
         backlog: Backlog::default(),
         health: Health::default(),

@@ -19,6 +19,7 @@ mod messages;
 mod modes;
 mod pooler;
 mod reconcile;
+mod rollout;
 mod runs;
 mod secrets;
 mod setup;

@@ -1,6 +1,7 @@
 //! Facts to try things on, and the two edges played from a script.
 
 mod bucket;
+pub(crate) mod ingest;
 mod objects;
 mod queue;
 #[path = "../../support/report.rs"]

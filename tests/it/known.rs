@@ -1,0 +1,176 @@
+//! Several daemons on one queue, some of which have buckets that others do not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, PgPool};
+use stocktake::catalog::{Attended, Catalog, Connection, Daemon, MIGRATOR, Reason};
+use stocktake::ignore::Ignore;
+use stocktake::ingest::{HEARD_FOR, Known};
+use tokio::time::Instant;
+
+use crate::support::ingest::{Ingest, QUEUE, body, put, start_knowing};
+use crate::support::{Line, NOW, at, connection, done, eventually, started, versions};
+
+fn of(bucket: &str) -> Arc<Connection> {
+    Arc::new(Connection { bucket: bucket.to_owned(), ..connection("") })
+}
+
+/// A catalog with both buckets, of which a daemon has each.
+async fn catalog(pool: &PgPool) -> (Catalog, Arc<Connection>, Arc<Connection>) {
+    let (catalog, own, other) = (Catalog::on(pool.clone()), of("archive"), of("genomics"));
+    for connection in [&own, &other] {
+        catalog.connect(connection, NOW).await.unwrap();
+    }
+    (catalog, own, other)
+}
+
+async fn attend(catalog: &Catalog, connection: &Arc<Connection>) -> Attended {
+    let urls = [QUEUE.to_owned()];
+    catalog.attend(&[Arc::clone(connection)], &urls, HEARD_FOR, NOW).await.unwrap()
+}
+
+/// As if so much time had passed since.
+async fn pass(pool: &PgPool, interval: &str) {
+    for set in [
+        "catalog.activity set attended_at = attended_at - interval",
+        "catalog.activity set attended_since = attended_since - interval",
+        "catalog.queues set noted_at = noted_at - interval",
+    ] {
+        sqlx::query(AssertSqlSafe(format!("update {set} '{interval}'"))).execute(pool).await.unwrap();
+    }
+}
+
+async fn due(pool: &PgPool) -> i64 {
+    sqlx::query_scalar("select count(*) from catalog.due_runs").fetch_one(pool).await.unwrap()
+}
+
+async fn receive(catalog: &Catalog) {
+    catalog.note_received(QUEUE, NOW, NOW - Duration::from_secs(86_400), &[], NOW).await.unwrap();
+}
+
+fn listen(catalog: &Catalog, known: &Known, line: &Arc<Line>) -> Ingest {
+    start_knowing(catalog.clone(), known.clone(), line, 1, Duration::from_secs(30), || NOW)
+}
+
+/// A message of one put in the bucket `genomics`.
+fn message(key: &str) -> String {
+    body(&[put(key, "v1", 1)])
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn an_event_of_a_bucket_that_only_another_daemon_has_is_merged(pool: PgPool) {
+    let (catalog, own, other) = catalog(&pool).await;
+    let tmp = Ignore::new(vec!["*.tmp".to_owned()]).unwrap();
+    attend(&catalog, &Arc::new(Connection { ignore: tmp, ..(*other).clone() })).await;
+    let attended = attend(&catalog, &own).await;
+    assert_eq!(attended.others.iter().map(|other| other.bucket.as_str()).collect::<Vec<_>>(), ["genomics"]);
+    let known = Known::new(Arc::new([own]));
+    known.hear(attended.others, Instant::now());
+
+    let line = Arc::new(Line::default());
+    line.send(body(&[put("a", "v1", 1), put("b.tmp", "v1", 2)]));
+    let ingest = listen(&catalog, &known, &line);
+    ingest.until_in_hand(0).await;
+    assert_eq!(versions(&pool, "a").await, ["v1 e latest"]);
+    assert_eq!(versions(&pool, "b.tmp").await, Vec::<String>::new(), "what it leaves out, others do, too");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn nothing_is_nobodys_business_before_others_were_asked(pool: PgPool) {
+    let (catalog, own, other) = catalog(&pool).await;
+    let known = Known::new(Arc::new([own]));
+    let line = Arc::new(Line::default());
+    line.send(message("a"));
+    line.send(message("b"));
+    let mut ingest = listen(&catalog, &known, &line);
+    eventually("messages in hand", async || (line.depth() == (0, 2)).then_some(())).await;
+    // Nor is it when that was long ago.
+    known.hear(Vec::new(), Instant::now() - HEARD_FOR);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(line.depth(), (0, 2), "they wait");
+    ingest.ending.stop.cancel();
+    while ingest.tasks.join_next().await.is_some() {}
+    assert_eq!(line.depth(), (2, 0), "and come again");
+
+    let ingest = listen(&catalog, &known, &line);
+    eventually("messages in hand", async || (line.depth() == (0, 2)).then_some(())).await;
+    known.hear(vec![(*other).clone()], Instant::now());
+    ingest.until_in_hand(0).await;
+    assert_eq!(versions(&pool, "a").await, ["v1 e latest"]);
+
+    // What is heard by now is that nobody has it.
+    known.hear(Vec::new(), Instant::now());
+    line.send(message("c"));
+    ingest.until_in_hand(0).await;
+    assert_eq!(versions(&pool, "c").await, Vec::<String>::new());
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_bucket_is_another_daemons_for_an_hour(pool: PgPool) {
+    let (catalog, own, other) = catalog(&pool).await;
+    attend(&catalog, &other).await;
+    pass(&pool, "59 minutes").await;
+    assert_eq!(attend(&catalog, &own).await.others.len(), 1);
+    pass(&pool, "2 minutes").await;
+    assert_eq!(attend(&catalog, &own).await.others.len(), 0);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn back_after_others_dropped_its_events_it_is_listed(pool: PgPool) {
+    let (catalog, _, connection) = catalog(&pool).await;
+    let bucket = vec![("genomics".to_owned(), String::new())];
+    attend(&catalog, &connection).await;
+    pass(&pool, "50 minutes").await;
+    receive(&catalog).await;
+    assert_eq!(attend(&catalog, &connection).await.unattended, [], "others merged them");
+    pass(&pool, "3 days").await;
+    assert_eq!(attend(&catalog, &connection).await.unattended, [], "nobody received any");
+    pass(&pool, "2 hours").await;
+    receive(&catalog).await;
+    assert_eq!(attend(&catalog, &connection).await.unattended, [], "its first run comes first");
+
+    let run = started(&catalog, &connection, at(0)).await;
+    pass(&pool, "2 hours").await;
+    receive(&catalog).await;
+    let (one, two) = tokio::join!(attend(&catalog, &connection), attend(&catalog, &connection));
+    let noticed = [one.unattended, two.unattended].concat();
+    assert_eq!((noticed, due(&pool).await), (bucket.clone(), 1), "one of two daemons asks for one run");
+    let reason = async |now| catalog.asked_run(&connection, now).await.unwrap();
+    assert_eq!(reason(NOW + HEARD_FOR / 2).await, None, "not before all have heard");
+    assert_eq!(reason(NOW + HEARD_FOR).await, Some(Reason::Away));
+
+    // A run over all of it that somebody made from the command line, before any daemon had the bucket.
+    catalog
+        .save(&connection, &run, &catalog.take_range(&run).await.unwrap().unwrap(), &[], &done(at(9)), NOW)
+        .await
+        .unwrap()
+        .unwrap();
+    catalog.complete_run(&connection, &run, NOW).await.unwrap();
+    sqlx::query("update catalog.activity set attended_at = null, attended_since = null")
+        .execute(&pool)
+        .await
+        .unwrap();
+    sqlx::query("update catalog.connections set connected_at = now()").execute(&pool).await.unwrap();
+    assert_eq!(attend(&catalog, &connection).await.unattended, []);
+    sqlx::query("update catalog.activity set attended_at = null, attended_since = null")
+        .execute(&pool)
+        .await
+        .unwrap();
+    receive(&catalog).await;
+    assert_eq!(attend(&catalog, &connection).await.unattended, bucket);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_daemons_at_work_may_not_know_yet_is_news(pool: PgPool) {
+    let (catalog, own, other) = catalog(&pool).await;
+    assert!(!attend(&catalog, &own).await.is_news, "there is nobody");
+    let daemon = Daemon { daemon_id: 1, host: "h".to_owned(), pid: 1 };
+    catalog.greet(&daemon, None).await.unwrap();
+    assert!(attend(&catalog, &other).await.is_news);
+    assert!(attend(&catalog, &other).await.is_news, "also to one that starts again at once");
+    pass(&pool, "11 seconds").await;
+    assert!(!attend(&catalog, &other).await.is_news);
+    pass(&pool, "2 minutes").await;
+    assert!(!attend(&catalog, &other).await.is_news, "it was known all the time");
+}
