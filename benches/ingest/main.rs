@@ -46,6 +46,8 @@ struct Sizes {
     seconds: u64,
     /// Milliseconds that each answer of the queue takes.
     latency: u64,
+    /// Milliseconds that a write of commits to disk takes longer, as it does where the disk is behind a network.
+    disk: u64,
 }
 
 impl Sizes {
@@ -59,6 +61,7 @@ impl Sizes {
             common: read("COMMON", 20_000)?,
             seconds: read("LAG_SECONDS", 30)?,
             latency: read("LATENCY", 0)?,
+            disk: read("DISK", 0)?,
         })
     }
 }
@@ -70,8 +73,8 @@ struct Report(Vec<String>);
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let sizes = Sizes::read()?;
-    let (pool, database) = fresh_database().await?;
-    println!("Postgres {}", settings(&pool).await?);
+    let (pool, database) = fresh_database(sizes.disk).await?;
+    println!("Postgres {}, {} ms more for each write of commits", settings(&pool).await?, sizes.disk);
     let mut report = Report::default();
 
     let nothing = Events::new(SEED, 0, Timestamp::from_micros(0), APART);
@@ -245,12 +248,16 @@ fn percentiles(times: &[Duration]) -> (Duration, Duration) {
     (times[times.len() / 2], times[times.len() * 99 / 100])
 }
 
-/// A new database, and its URL.
-async fn fresh_database() -> anyhow::Result<(PgPool, String)> {
+/// A new database, and its URL. Its commits go to disk `disk` milliseconds later: whoever writes waits for so long
+/// first, and writes what others have committed meanwhile, too.
+async fn fresh_database(disk: u64) -> anyhow::Result<(PgPool, String)> {
     let url = std::env::var("DATABASE_URL").context("read DATABASE_URL, which tests/testbed/run sets")?;
     let server = PgPoolOptions::new().connect(&url).await.context("connect to Postgres")?;
     execute(&server, format!("drop database if exists {DATABASE} with (force)")).await?;
     execute(&server, format!("create database {DATABASE}")).await?;
+    for setting in [format!("commit_delay = {}", disk * 1_000), "commit_siblings = 0".to_owned()] {
+        execute(&server, format!("alter database {DATABASE} set {setting}")).await?;
+    }
     let mut parsed = url::Url::parse(&url).context("read DATABASE_URL")?;
     parsed.set_path(DATABASE);
     let pool = PgPoolOptions::new().connect_with(PgConnectOptions::from_str(parsed.as_str())?).await?;
