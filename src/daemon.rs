@@ -108,7 +108,7 @@ pub async fn serve(
     supervisor::tell_stopping();
     drain(tasks, config.shutdown.grace, &plant.ending.give_back).await;
     let last_words = async {
-        plant.activity.tell(&catalog, &connections).await;
+        plant.activity.tell(&catalog, &plant.known).await;
         plant.activity.tell_traffic(&catalog, &plant.known.all()).await;
         let _ = catalog.tell_changes().await;
         let _ = catalog.take_leave(&daemon).await;
@@ -149,8 +149,7 @@ async fn start_loops(
         outage: OUTAGE_PATIENCE,
     };
     ingest::start(plant, queues, settings, tasks);
-    let activity =
-        plant.activity.clone().keep_telling(catalog.clone(), Arc::clone(connections), shutdown.clone());
+    let activity = plant.activity.clone().keep_telling(catalog.clone(), post.known.clone(), shutdown.clone());
     tasks.spawn(named("activity", activity));
     let history = plant.activity.clone().keep_counting(catalog.clone(), post.known.clone(), shutdown.clone());
     tasks.spawn(named("history", history));

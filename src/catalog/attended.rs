@@ -2,7 +2,7 @@
 //!
 //! Each says from time to time which it has. For [`ATTENDED_FOR`] from then on all others merge its events like their
 //! own. When a daemon says so after longer than that, and somebody received from one of its queues meanwhile, its events
-//! may be gone: a run is asked for.
+//! may be gone: a run is asked for. So is one when other keys are to stay out than before, once all agree which.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use super::{Catalog, Connection, Reason};
 pub const ATTENDED_FOR: Duration = Duration::from_secs(3_600);
 /// How often that is written down.
 const SAID_EVERY: Duration = Duration::from_secs(60);
+/// Daemons of which no two differ for so long in what is to stay out agree: each that is at work says it sooner.
+const AGREED_AFTER: Duration = Duration::from_secs(30);
 
 /// What came of saying which connections a daemon has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,19 +55,27 @@ impl Catalog {
                  select said ->> 'bucket' as bucket, said ->> 'prefix' as prefix, said
                  from jsonb_array_elements($1::text::jsonb) as said
              ), before as materialized (
-                 select bucket, prefix, attended_at, said from catalog.activity join own using (bucket, prefix)
+                 select bucket, prefix, attended_at, said, said -> 'ignore' <> connection -> 'ignore' as is_other
+                 from catalog.activity join own using (bucket, prefix)
                  where attended_at is null or attended_at < clock_timestamp() - make_interval(secs => $2)
+                    or said -> 'ignore' <> connection -> 'ignore'
                  order by bucket, prefix
                  for update of activity
              ), gone as materialized (
-                 select bucket, prefix, attended_at, said,
-                        coalesce(attended_at < clock_timestamp() - make_interval(secs => $3), true) as is_new
+                 select *, coalesce(attended_at < clock_timestamp() - make_interval(secs => $3), true) as is_new
                  from before
              ), told as (
                  update catalog.activity
                  set attended_at = clock_timestamp(), connection = said,
                      attended_since = case when is_new then clock_timestamp() else attended_since end
                  from gone where (activity.bucket, activity.prefix) = (gone.bucket, gone.prefix)
+             ), later as (
+                 delete from catalog.due_runs using before
+                 where (due_runs.bucket, due_runs.prefix, reason) = (before.bucket, before.prefix, $7) and is_other
+             ), agreed as (
+                 insert into catalog.due_runs (bucket, prefix, reason, due_at)
+                 select bucket, prefix, $7, $8 from before join catalog.connections using (bucket, prefix)
+                 where is_other and (watermark_from is not null or run_started is not null)
              )
              insert into catalog.due_runs (bucket, prefix, reason, due_at)
              select bucket, prefix, $5, $6 from gone join catalog.connections using (bucket, prefix)
@@ -82,6 +92,8 @@ impl Catalog {
         .bind(urls)
         .bind(Reason::Away.as_str())
         .bind(now + heard_within)
+        .bind(Reason::Ignore.as_str())
+        .bind(now + AGREED_AFTER)
         .fetch_all(&self.pool)
         .await?;
         let said: Vec<Said> = sqlx::query_as(

@@ -19,18 +19,21 @@ pub enum Reason {
     Versioning,
     /// The bucket tells something else than before, or somebody else.
     Notifications,
+    /// Other keys are to stay out than before.
+    Ignore,
     /// So many keys are in doubt that listing everything is cheaper.
     Doubts,
     /// Somebody asks.
     Operator,
 }
 
-const REASONS: [Reason; 7] = [
+const REASONS: [Reason; 8] = [
     Reason::New,
     Reason::Schedule,
     Reason::Away,
     Reason::Versioning,
     Reason::Notifications,
+    Reason::Ignore,
     Reason::Doubts,
     Reason::Operator,
 ];
@@ -44,6 +47,7 @@ impl Reason {
             Self::Away => "away",
             Self::Versioning => "versioning",
             Self::Notifications => "notifications",
+            Self::Ignore => "ignore",
             Self::Doubts => "doubts",
             Self::Operator => "operator",
         }

@@ -104,15 +104,10 @@ impl Activity {
     }
 
     /// Tells the catalog what is new, until told to stop.
-    pub async fn keep_telling(
-        self,
-        catalog: Catalog,
-        connections: Arc<[Arc<Connection>]>,
-        shutdown: CancellationToken,
-    ) {
+    pub async fn keep_telling(self, catalog: Catalog, known: Known, shutdown: CancellationToken) {
         while shutdown.run_until_cancelled(tokio::time::sleep(TELL_EVERY)).await.is_some() {
             pulse::beat();
-            self.tell(&catalog, &connections).await;
+            self.tell(&catalog, &known).await;
         }
     }
 
@@ -140,19 +135,21 @@ impl Activity {
     }
 
     /// Tells the catalog what is new.
-    pub async fn tell(&self, catalog: &Catalog, connections: &[Arc<Connection>]) {
-        for connection in connections {
+    pub async fn tell(&self, catalog: &Catalog, known: &Known) {
+        for connection in &*known.all() {
             pulse::beat();
-            self.tell_one(catalog, connection).await;
+            // What others have may come by queues that are none of ours.
+            let is_ours = known.own().contains(connection);
+            self.tell_one(catalog, connection, is_ours).await;
         }
     }
 
-    async fn tell_one(&self, catalog: &Catalog, connection: &Connection) {
+    async fn tell_one(&self, catalog: &Catalog, connection: &Connection, is_ours: bool) {
         let name = (connection.bucket.clone(), connection.prefix.clone());
         let news = {
             let seen = self.seen();
             // A queue that was never seen empty leaves everything behind.
-            let caught_up = seen.empty.values().copied().min().flatten();
+            let caught_up = seen.empty.values().copied().min().flatten().filter(|_| is_ours);
             let news = (seen.last_event.get(&name).copied(), caught_up);
             if seen.told.get(&name) == Some(&news) || news == (None, None) {
                 return;

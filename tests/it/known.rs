@@ -162,6 +162,36 @@ async fn back_after_others_dropped_its_events_it_is_listed(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn a_run_finds_what_stayed_out_before_once_all_agree(pool: PgPool) {
+    let (catalog, _, connection) = catalog(&pool).await;
+    let tmp = Ignore::new(vec!["*.tmp".to_owned()]).unwrap();
+    let with = Arc::new(Connection { ignore: tmp, ..(*connection).clone() });
+    let seconds = Duration::from_secs;
+    let say = async |connection: &Arc<Connection>, after| {
+        let said = catalog.attend(&[Arc::clone(connection)], &[], HEARD_FOR, NOW + seconds(after)).await;
+        assert_eq!(said.unwrap().unattended, []);
+    };
+    let asked = async |after| catalog.asked_run(&connection, NOW + seconds(after)).await.unwrap();
+    say(&with, 0).await;
+    say(&connection, 1).await;
+    assert_eq!(due(&pool).await, 0, "the first run comes first");
+    started(&catalog, &connection, at(0)).await;
+    say(&connection, 2).await;
+    assert_eq!(due(&pool).await, 0, "nothing has changed");
+
+    say(&with, 10).await;
+    assert_eq!(asked(39).await, None);
+    assert_eq!(asked(40).await, Some(Reason::Ignore));
+    // Another daemon sees it otherwise, and both say so again and again.
+    say(&connection, 15).await;
+    say(&with, 20).await;
+    say(&connection, 25).await;
+    say(&connection, 35).await;
+    assert_eq!((asked(54).await, asked(55).await), (None, Some(Reason::Ignore)));
+    assert_eq!(due(&pool).await, 1, "one run");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn what_daemons_at_work_may_not_know_yet_is_news(pool: PgPool) {
     let (catalog, own, other) = catalog(&pool).await;
     assert!(!attend(&catalog, &own).await.is_news, "there is nobody");

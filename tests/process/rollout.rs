@@ -13,6 +13,14 @@ async fn runs_of(stage: &Stage, bucket: &str) -> i64 {
         .unwrap()
 }
 
+async fn last_event(stage: &Stage, bucket: &str) -> String {
+    sqlx::query_scalar("select coalesce(last_event_at::text, '') from catalog.buckets where bucket = $1")
+        .bind(bucket)
+        .fetch_one(&stage.pool)
+        .await
+        .unwrap()
+}
+
 #[tokio::test]
 async fn a_bucket_that_only_the_new_daemon_has_loses_no_event_to_the_old_one() {
     let stage = Stage::new().await;
@@ -33,9 +41,11 @@ async fn a_bucket_that_only_the_new_daemon_has_loses_no_event_to_the_old_one() {
 
     // While the new one is away, the old one does what it can. Keys in doubt wait for one that may list the bucket.
     second.stop().await;
+    let last = last_event(&stage, &new).await;
     stage.put(&new, "meanwhile", "v").await;
     stage.s3.delete_object().bucket(&new).key("before").send().await.unwrap();
     eventually("an empty queue", async || (stage.depth(&stage.queue).await == (0, 0)).then_some(())).await;
+    eventually("word of these events", async || (last_event(&stage, &new).await > last).then_some(())).await;
     second = stage.serve(&added).await;
     stage.must_be_equal(&[&old, &new]).await;
     assert_eq!(runs_of(&stage, &new).await, 1);
