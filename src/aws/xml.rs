@@ -38,7 +38,8 @@ pub(crate) struct Xml<'a> {
 
 /// What stands between two brackets, or is in them.
 enum Piece<'a> {
-    Start,
+    /// The name of an element that begins, without its prefix.
+    Start(&'a str),
     End,
     /// Text, in which references are not resolved yet.
     Text(&'a str),
@@ -61,12 +62,7 @@ impl<'a> Xml<'a> {
     pub(crate) fn child(&mut self) -> Result<Option<&'a str>, Malformed> {
         loop {
             match self.piece()? {
-                Piece::Start => {
-                    let name = self.open.last().copied().unwrap_or_default();
-                    // Tags are short: a plain look through them is quicker than one of many bytes at a time.
-                    let colon = name.bytes().position(|byte| byte == b':');
-                    return Ok(Some(colon.map_or(name, |colon| &name[colon + 1..])));
-                }
+                Piece::Start(name) => return Ok(Some(name)),
                 Piece::End => return Ok(None),
                 Piece::Text(_) | Piece::Verbatim(_) | Piece::Aside => {}
             }
@@ -90,7 +86,7 @@ impl<'a> Xml<'a> {
                 Piece::Text(piece) => resolve(piece, place, text.to_mut())?,
                 Piece::Verbatim(piece) => text += piece,
                 Piece::End => return Ok(text),
-                Piece::Start => self.skip()?,
+                Piece::Start(_) => self.skip()?,
                 Piece::Aside => {}
             }
         }
@@ -128,10 +124,9 @@ impl<'a> Xml<'a> {
             return Ok(Piece::End);
         }
         let rest = &self.document[self.place..];
-        match memchr(b'<', rest.as_bytes()) {
-            Some(0) => {}
-            Some(length) => return Ok(Piece::Text(self.take(length))),
-            None => return Err(self.ends_early()),
+        if !rest.starts_with('<') {
+            let length = memchr(b'<', rest.as_bytes()).ok_or_else(|| self.ends_early())?;
+            return Ok(Piece::Text(self.take(length)));
         }
         match rest.as_bytes().get(1) {
             Some(b'/') => self.end(rest),
@@ -148,25 +143,27 @@ impl<'a> Xml<'a> {
     }
 
     fn start(&mut self, rest: &'a str) -> Result<Piece<'a>, Malformed> {
-        let ends_name = |byte: u8| matches!(byte, b'>' | b'/' | b'"' | b'\'') || is_space(byte);
-        let (length, name, is_empty) = match rest.bytes().position(ends_name) {
-            // In most tags, a name is all there is.
-            Some(length) if rest.as_bytes()[length] == b'>' => (length, &rest[1..length], false),
+        // Tags are short: a plain look through them is quicker than one of many bytes at a time.
+        let (length, name, local, is_empty) = match rest.bytes().position(ends_plain_name) {
+            // In most tags, a name without a prefix is all there is.
+            Some(length) if rest.as_bytes()[length] == b'>' => {
+                (length, &rest[1..length], &rest[1..length], false)
+            }
             _ => {
                 let length = end_of_tag(rest.as_bytes()).ok_or_else(|| self.ends_early())?;
                 let is_empty = rest.as_bytes()[length - 1] == b'/';
                 let tag = &rest[1..length - usize::from(is_empty)];
-                let end = tag.bytes().position(is_space);
-                (length, end.map_or(tag, |end| &tag[..end]), is_empty)
+                let name = tag.bytes().position(is_space).map_or(tag, |end| &tag[..end]);
+                (length, name, name.split_once(':').map_or(name, |(_, local)| local), is_empty)
             }
         };
         if name.is_empty() {
             return Err(self.broken("an element without a name"));
         }
-        self.take(length + 1);
+        self.place += length + 1;
         self.open.push(name);
         self.is_empty = is_empty;
-        Ok(Piece::Start)
+        Ok(Piece::Start(local))
     }
 
     fn end(&mut self, rest: &'a str) -> Result<Piece<'a>, Malformed> {
@@ -203,6 +200,20 @@ impl<'a> Xml<'a> {
     fn broken(&self, what: &str) -> Malformed {
         broken(self.place, what)
     }
+}
+
+/// Whether a byte ends a name in a tag, or its prefix. Asked of each byte of each tag, hence a table.
+fn ends_plain_name(byte: u8) -> bool {
+    const ENDS: [bool; 256] = {
+        let mut ends = [false; 256];
+        let mut marks: &[u8] = b">/\"': \t\r\n";
+        while let [mark, rest @ ..] = marks {
+            ends[*mark as usize] = true;
+            marks = rest;
+        }
+        ends
+    };
+    ENDS[usize::from(byte)]
 }
 
 /// Whether a byte is what XML has for space. Rust counts a form feed, too, which would be part of a name.
