@@ -24,7 +24,7 @@ bench-reconcile: ## speed and memory of runs beside what cannot be beaten; FIRST
 	@$(TESTBED)/run --bench -- cargo bench --locked --bench reconcile
 
 # Postgres writes safely; the SQS is one of our own, in benches/ingest.
-bench-ingest: ## speed of events beside what cannot be beaten; EVENTS=1000000, LAG_SECONDS=30, LATENCY=0 (ms a call), COMMON=20000
+bench-ingest: ## speed of events beside what cannot be beaten; EVENTS=1000000, LAG_SECONDS=30, LATENCY=0 (ms a call), DISK=0 (ms a commit), COMMON=20000
 	@$(TESTBED)/run --bench -- cargo bench --locked --bench ingest
 
 # Neither needs Postgres or an emulator. SEED is the first of the seeds.
