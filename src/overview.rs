@@ -43,7 +43,7 @@ pub(crate) enum State {
     NotConfigured,
     /// No daemon has connected it yet.
     NotConnected,
-    /// No daemon is at work.
+    /// No daemon is at work, or none of them has it.
     Unattended,
     /// It is not kept true.
     InTrouble,
@@ -110,7 +110,7 @@ impl Overview {
             let state = match () {
                 () if !is_configured => State::NotConfigured,
                 () if status.connected_at.is_none() => State::NotConnected,
-                () if !is_attended => State::Unattended,
+                () if !is_attended || !status.is_attended => State::Unattended,
                 () => state(&status, &problems, is_behind),
             };
             Bucket { state, is_configured, status }

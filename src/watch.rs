@@ -104,7 +104,11 @@ async fn prepare_once(catalog: &Catalog, post: &Post, migrate: bool, clock: Cloc
             tracing::warn!(remedy = finding.remedy, "{}: {}", finding.subject, finding.found);
         }
     }
-    post.attend(catalog, clock).await.context("tell other daemons of our buckets")
+    let said = async {
+        post.attend(catalog, clock).await?;
+        catalog.is_news(post.known.own(), HEARD_FOR).await
+    };
+    said.await.context("tell other daemons of our buckets")
 }
 
 /// What an operator can do about a database that is not as it must be.

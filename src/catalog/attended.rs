@@ -8,32 +8,26 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::FromRow;
 use time::OffsetDateTime;
 
 use super::{Catalog, Connection, Reason};
 
 /// For how long events of a bucket are merged by daemons that do not have it, from when another said that it has it.
-pub const ATTENDED_FOR: Duration = Duration::from_secs(3_600);
+const ATTENDED_FOR: Duration = Duration::from_secs(3_600);
 /// How often that is written down.
 const SAID_EVERY: Duration = Duration::from_secs(60);
+/// A bucket of which nobody said so for this long has no daemon now.
+pub(super) const ATTENDED_NOW: Duration = Duration::from_secs(2 * 60);
 /// Daemons of which no two differ for so long in what is to stay out agree: each that is at work says it sooner.
 const AGREED_AFTER: Duration = Duration::from_secs(30);
 
 /// What came of saying which connections a daemon has.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attended {
     /// Those that others said they have, and it did not.
     pub others: Vec<Connection>,
     /// Those, by bucket and prefix, that nobody had for long while somebody received from their queues: a run of each was asked for.
     pub unattended: Vec<(String, String)>,
-    /// Whether a daemon is at work that may not know yet of some of them.
-    pub is_news: bool,
-}
-
-#[derive(FromRow)]
-struct Said {
-    connection: String,
 }
 
 impl Catalog {
@@ -49,44 +43,43 @@ impl Catalog {
         heard_within: Duration,
         now: OffsetDateTime,
     ) -> Result<Attended, sqlx::Error> {
-        let own = serde_json::to_string(connections).map_err(|error| sqlx::Error::Encode(error.into()))?;
         let unattended = sqlx::query_as(
             "with own as (
                  select said ->> 'bucket' as bucket, said ->> 'prefix' as prefix, said
                  from jsonb_array_elements($1::text::jsonb) as said
              ), before as materialized (
-                 select bucket, prefix, attended_at, said, said -> 'ignore' <> connection -> 'ignore' as is_other
+                 select bucket, prefix, attended_at, said,
+                        coalesce(attended_at < clock_timestamp() - make_interval(secs => $3), true) as is_new,
+                        said -> 'ignore' <> connection -> 'ignore' as is_other
                  from catalog.activity join own using (bucket, prefix)
                  where attended_at is null or attended_at < clock_timestamp() - make_interval(secs => $2)
                     or said -> 'ignore' <> connection -> 'ignore'
                  order by bucket, prefix
                  for update of activity
-             ), gone as materialized (
-                 select *, coalesce(attended_at < clock_timestamp() - make_interval(secs => $3), true) as is_new
-                 from before
              ), told as (
                  update catalog.activity
                  set attended_at = clock_timestamp(), connection = said,
                      attended_since = case when is_new then clock_timestamp() else attended_since end
-                 from gone where (activity.bucket, activity.prefix) = (gone.bucket, gone.prefix)
+                 from before where (activity.bucket, activity.prefix) = (before.bucket, before.prefix)
              ), later as (
                  delete from catalog.due_runs using before
                  where (due_runs.bucket, due_runs.prefix, reason) = (before.bucket, before.prefix, $7) and is_other
+             ), listed as (
+                 select before.*, connected_at from before join catalog.connections using (bucket, prefix)
+                 where watermark_from is not null or run_started is not null
              ), agreed as (
                  insert into catalog.due_runs (bucket, prefix, reason, due_at)
-                 select bucket, prefix, $7, $8 from before join catalog.connections using (bucket, prefix)
-                 where is_other and (watermark_from is not null or run_started is not null)
+                 select bucket, prefix, $7, $8 from listed where is_other
              )
              insert into catalog.due_runs (bucket, prefix, reason, due_at)
-             select bucket, prefix, $5, $6 from gone join catalog.connections using (bucket, prefix)
-             where is_new and (watermark_from is not null or run_started is not null)
-               and exists (
-                   select from catalog.queues
-                   where url = any($4)
-                     and noted_at > coalesce(attended_at + make_interval(secs => $3), connected_at))
+             select bucket, prefix, $5, $6 from listed
+             where is_new and exists (
+                 select from catalog.queues
+                 where url = any($4)
+                   and noted_at > coalesce(attended_at + make_interval(secs => $3), connected_at))
              returning bucket, prefix",
         )
-        .bind(&own)
+        .bind(json(connections)?)
         .bind(SAID_EVERY.as_secs_f64())
         .bind(ATTENDED_FOR.as_secs_f64())
         .bind(urls)
@@ -96,33 +89,49 @@ impl Catalog {
         .bind(now + AGREED_AFTER)
         .fetch_all(&self.pool)
         .await?;
-        let said: Vec<Said> = sqlx::query_as(
-            "select connection::text as connection from catalog.activity
+        let said: Vec<String> = sqlx::query_scalar(
+            "select connection::text from catalog.activity
              where attended_at > clock_timestamp() - make_interval(secs => $1)",
         )
         .bind(ATTENDED_FOR.as_secs_f64())
         .fetch_all(&self.pool)
         .await?;
-        let is_news = sqlx::query_scalar(
+        Ok(Attended { others: others(connections, &said)?, unattended })
+    }
+
+    /// Whether a daemon is at work that may not know yet of some of these connections, because nobody said for so long
+    /// that they are there.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn is_news(
+        &self,
+        connections: &[Arc<Connection>],
+        heard_within: Duration,
+    ) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar(
             "select exists (select from catalog.daemons where is_running)
                 and exists (select from catalog.activity
                             join jsonb_array_elements($1::text::jsonb) as said
                               on bucket = said ->> 'bucket' and prefix = said ->> 'prefix'
                             where attended_since > clock_timestamp() - make_interval(secs => $2))",
         )
-        .bind(&own)
+        .bind(json(connections)?)
         .bind(heard_within.as_secs_f64())
         .fetch_one(&self.pool)
-        .await?;
-        Ok(Attended { others: others(connections, &said)?, unattended, is_news })
+        .await
     }
 }
 
+fn json(connections: &[Arc<Connection>]) -> Result<String, sqlx::Error> {
+    serde_json::to_string(connections).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
 /// Those of what was `said` that are not ours.
-fn others(own: &[Arc<Connection>], said: &[Said]) -> Result<Vec<Connection>, sqlx::Error> {
+fn others(own: &[Arc<Connection>], said: &[String]) -> Result<Vec<Connection>, sqlx::Error> {
     let ours: HashSet<_> = own.iter().map(|own| (own.bucket.as_str(), own.prefix.as_str())).collect();
     let mut others = Vec::new();
-    for Said { connection } in said {
+    for connection in said {
         let other: Connection =
             serde_json::from_str(connection).map_err(|error| sqlx::Error::Decode(error.into()))?;
         if !ours.contains(&(other.bucket.as_str(), other.prefix.as_str())) {

@@ -50,7 +50,7 @@ mod sweep;
 mod withheld;
 mod write;
 
-pub use attended::{ATTENDED_FOR, Attended};
+pub use attended::Attended;
 pub use connections::Connection;
 pub use daemons::{Daemon, DaemonStatus};
 pub use details::{Lookup, Seen};

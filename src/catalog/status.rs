@@ -4,6 +4,7 @@ use serde::Serialize;
 use sqlx::FromRow;
 use time::OffsetDateTime;
 
+use super::attended::ATTENDED_NOW;
 use super::daemons::daemons;
 use super::{Catalog, DaemonStatus, READ_LOCK_LIMIT};
 
@@ -46,6 +47,8 @@ pub struct BucketStatus {
     /// When the queues were last seen empty.
     #[serde(with = "time::serde::rfc3339::option")]
     pub caught_up_at: Option<OffsetDateTime>,
+    /// Whether a daemon said within the last minutes that it has it.
+    pub is_attended: bool,
     /// Keys in doubt.
     pub rechecks: i64,
     /// Objects that a plain listing would show now, in all connected parts of the bucket.
@@ -182,7 +185,11 @@ impl Catalog {
             "select buckets.*, (
                  select count(*) from catalog.rechecks
                  where rechecks.bucket = buckets.bucket and starts_with(rechecks.key, buckets.prefix)
-             ) as rechecks, total.*, run.*
+             ) as rechecks, exists (
+                 select from catalog.activity
+                 where activity.bucket = buckets.bucket and activity.prefix = buckets.prefix
+                   and attended_at > clock_timestamp() - make_interval(secs => $1)
+             ) as is_attended, total.*, run.*
              from catalog.buckets
              cross join lateral (
                  select coalesce(sum(objects), 0)::bigint as objects, least(coalesce(sum(bytes), 0), 9223372036854775807)::bigint as bytes
@@ -204,6 +211,7 @@ impl Catalog {
              ) as run on true
              order by bucket, prefix",
         )
+        .bind(ATTENDED_NOW.as_secs_f64())
         .fetch_all(&mut *transaction)
         .await?;
         let problems =

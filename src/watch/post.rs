@@ -18,8 +18,8 @@ pub(crate) struct Post {
 }
 
 impl Post {
-    /// Tells other daemons which buckets we have, and hears which they have. Whether some may not know of ours yet.
-    pub(super) async fn attend(&self, catalog: &Catalog, clock: Clock) -> Result<bool, sqlx::Error> {
+    /// Tells other daemons which buckets we have, and hears which they have.
+    pub(super) async fn attend(&self, catalog: &Catalog, clock: Clock) -> Result<(), sqlx::Error> {
         let asked = Instant::now();
         let attended = catalog.attend(self.known.own(), &self.urls, HEARD_FOR, clock()).await?;
         for (bucket, prefix) in attended.unattended {
@@ -30,6 +30,6 @@ impl Post {
             );
         }
         self.known.hear(attended.others, asked);
-        Ok(attended.is_news)
+        Ok(())
     }
 }

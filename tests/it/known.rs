@@ -41,6 +41,12 @@ async fn pass(pool: &PgPool, interval: &str) {
     }
 }
 
+/// As if no daemon had had any of them yet.
+async fn never_attended(pool: &PgPool) {
+    let never = "update catalog.activity set attended_at = null, attended_since = null";
+    sqlx::query(never).execute(pool).await.unwrap();
+}
+
 async fn due(pool: &PgPool) -> i64 {
     sqlx::query_scalar("select count(*) from catalog.due_runs").fetch_one(pool).await.unwrap()
 }
@@ -147,16 +153,10 @@ async fn back_after_others_dropped_its_events_it_is_listed(pool: PgPool) {
         .unwrap()
         .unwrap();
     catalog.complete_run(&connection, &run, NOW).await.unwrap();
-    sqlx::query("update catalog.activity set attended_at = null, attended_since = null")
-        .execute(&pool)
-        .await
-        .unwrap();
+    never_attended(&pool).await;
     sqlx::query("update catalog.connections set connected_at = now()").execute(&pool).await.unwrap();
     assert_eq!(attend(&catalog, &connection).await.unattended, []);
-    sqlx::query("update catalog.activity set attended_at = null, attended_since = null")
-        .execute(&pool)
-        .await
-        .unwrap();
+    never_attended(&pool).await;
     receive(&catalog).await;
     assert_eq!(attend(&catalog, &connection).await.unattended, bucket);
 }
@@ -194,13 +194,17 @@ async fn a_run_finds_what_stayed_out_before_once_all_agree(pool: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn what_daemons_at_work_may_not_know_yet_is_news(pool: PgPool) {
     let (catalog, own, other) = catalog(&pool).await;
-    assert!(!attend(&catalog, &own).await.is_news, "there is nobody");
+    let is_news = async |connection: &Arc<Connection>| {
+        attend(&catalog, connection).await;
+        catalog.is_news(&[Arc::clone(connection)], HEARD_FOR).await.unwrap()
+    };
+    assert!(!is_news(&own).await, "there is nobody");
     let daemon = Daemon { daemon_id: 1, host: "h".to_owned(), pid: 1 };
     catalog.greet(&daemon, None).await.unwrap();
-    assert!(attend(&catalog, &other).await.is_news);
-    assert!(attend(&catalog, &other).await.is_news, "also to one that starts again at once");
+    assert!(is_news(&other).await);
+    assert!(is_news(&other).await, "also to one that starts again at once");
     pass(&pool, "11 seconds").await;
-    assert!(!attend(&catalog, &other).await.is_news);
+    assert!(!is_news(&other).await);
     pass(&pool, "2 minutes").await;
-    assert!(!attend(&catalog, &other).await.is_news, "it was known all the time");
+    assert!(!is_news(&other).await, "it was known all the time");
 }

@@ -1,24 +1,26 @@
 //! Daemons that are replaced one by one, to add a bucket: for a while some have it and others do not.
 
 use aws_sdk_s3::types::BucketVersioningStatus::Enabled;
+use sqlx::{Decode, Postgres, Type};
 use stocktake::ingest::HEARD_FOR;
+use time::OffsetDateTime;
 
 use crate::support::{Stage, Writer, eventually};
 
-async fn runs_of(stage: &Stage, bucket: &str) -> i64 {
-    sqlx::query_scalar("select count(*) from catalog.reconciliations where bucket = $1")
-        .bind(bucket)
-        .fetch_one(&stage.pool)
-        .await
-        .unwrap()
+/// The only answer to a question about a bucket.
+async fn of<T>(stage: &Stage, bucket: &str, query: &'static str) -> T
+where
+    T: for<'a> Decode<'a, Postgres> + Type<Postgres> + Send + Unpin,
+{
+    sqlx::query_scalar(query).bind(bucket).fetch_one(&stage.pool).await.unwrap()
 }
 
-async fn last_event(stage: &Stage, bucket: &str) -> String {
-    sqlx::query_scalar("select coalesce(last_event_at::text, '') from catalog.buckets where bucket = $1")
-        .bind(bucket)
-        .fetch_one(&stage.pool)
-        .await
-        .unwrap()
+async fn runs_of(stage: &Stage, bucket: &str) -> i64 {
+    of(stage, bucket, "select count(*) from catalog.reconciliations where bucket = $1").await
+}
+
+async fn last_event(stage: &Stage, bucket: &str) -> Option<OffsetDateTime> {
+    of(stage, bucket, "select last_event_at from catalog.buckets where bucket = $1").await
 }
 
 #[tokio::test]
@@ -61,6 +63,10 @@ async fn a_bucket_that_only_the_new_daemon_has_loses_no_event_to_the_old_one() {
         metrics.lines().any(|line| line.contains("put") && line.contains("ignored")).then_some(())
     })
     .await;
+    let (status, text) = stage.status(&added).await;
+    let state = status["buckets"].as_array().unwrap().iter().find(|told| told["bucket"] == *new).unwrap();
+    assert_eq!(state["state"], "unattended", "{text}");
+    assert!(text.contains("no daemon that is at work has it, so its events are dropped"), "{text}");
     let noted = "update catalog.queues set noted_at = now()";
     sqlx::query(noted).execute(&stage.pool).await.unwrap();
     let second = stage.start(&added);

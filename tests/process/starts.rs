@@ -134,3 +134,22 @@ async fn notifications_that_are_removed_are_a_problem_and_start_a_run() {
     stage.must_be_equal(&[&bucket]).await;
     assert!(daemon.stop().await.after < Duration::from_secs(10));
 }
+
+#[tokio::test]
+async fn what_was_to_stay_out_and_is_not_any_more_is_listed() {
+    let stage = Stage::new().await;
+    let bucket = stage.name("ignoring");
+    stage.bucket(&bucket, Some(Enabled)).await;
+    stage.put(&bucket, "tmp/a", "v").await;
+    stage.put(&bucket, "b", "v").await;
+    let daemon = stage.serve(&stage.config().place_with(&bucket, "ignore = [\"tmp/**\"]")).await;
+    stage.put(&bucket, "tmp/c", "v").await;
+    stage.until_settled().await;
+    assert_eq!(stage.count("select count(*) from catalog.objects").await, 1);
+    daemon.stop().await;
+
+    let daemon = stage.serve(&stage.config_of(&[&bucket])).await;
+    run_for(&stage, "ignore", 0).await;
+    stage.must_be_exact(&[&bucket]).await;
+    daemon.stop().await;
+}

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use crate::catalog::{BucketStatus, DaemonStatus};
 use crate::commands::table::table;
-use crate::overview::{Bucket, Overview, Problem, drift, place};
+use crate::overview::{Bucket, Overview, Problem, State, drift, place};
 use crate::words::{ago, grouped, moment, printable, rough};
 
 pub(super) fn describe(overview: &Overview) -> String {
@@ -31,6 +31,7 @@ pub(super) fn describe(overview: &Overview) -> String {
         ];
         text.push(table(&head, overview.buckets.iter().map(|bucket| row(bucket, overview.as_of))));
     }
+    text.extend(overview.buckets.iter().filter_map(|bucket| unattended(bucket, overview)));
     text.extend(overview.buckets.iter().filter_map(|bucket| report(&bucket.status)));
     text.extend(overview.buckets.iter().filter_map(|bucket| error(bucket, overview)));
     if !overview.is_attended && !overview.problems.is_empty() {
@@ -45,6 +46,18 @@ pub(super) fn describe(overview: &Overview) -> String {
         ));
     }
     text.join("\n")
+}
+
+/// That daemons are at work, and none has the bucket.
+fn unattended(bucket: &Bucket, overview: &Overview) -> Option<String> {
+    let is_so = overview.is_attended && bucket.state == State::Unattended;
+    is_so.then(|| {
+        format!(
+            "\n{}: no daemon that is at work has it, so its events are dropped; give their configuration its [[bucket]] section, \
+             and start them again",
+            place(&bucket.status)
+        )
+    })
 }
 
 fn daemons(overview: &Overview) -> Vec<String> {
