@@ -5,6 +5,8 @@ create table catalog.heartbeats (
     started_at timestamptz not null default clock_timestamp(),
     seen_at    timestamptz not null default clock_timestamp(),
     stopped_at timestamptz,
+    -- When it last asked which buckets others have.
+    heard_at   timestamptz,
     lag        interval,
     pid        integer not null,
     host       text not null,

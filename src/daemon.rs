@@ -82,8 +82,13 @@ pub async fn serve(
     let catalog = wiring::catalog(config)?;
     let connections: Arc<[Arc<Connection>]> =
         config.buckets.iter().map(|bucket| wiring::connection(config, bucket)).collect();
+    let daemon = Daemon {
+        daemon_id: fastrand::i64(1..),
+        host: gethostname::gethostname().to_string_lossy().into_owned(),
+        pid: std::process::id(),
+    };
     let urls = config.queues.iter().map(|queue| queue.url.clone()).collect();
-    let post = Post { known: Known::new(Arc::clone(&connections)), urls };
+    let post = Post { daemon: daemon.clone(), known: Known::new(connections), urls };
     let prepared = watch::prepare(&catalog, &post, migrate, &health, clock, &shutdown).await?;
     let plant = Plant {
         catalog: catalog.clone(),
@@ -94,13 +99,8 @@ pub async fn serve(
         clock,
         ending: Ending { stop: shutdown.clone(), give_back: CancellationToken::new() },
     };
-    let daemon = Daemon {
-        daemon_id: fastrand::i64(1..),
-        host: gethostname::gethostname().to_string_lossy().into_owned(),
-        pid: std::process::id(),
-    };
     if prepared {
-        start_loops(config, &daemon, &plant, post, lookout, &mut tasks).await;
+        start_loops(config, &plant, post, lookout, &mut tasks).await;
         supervisor::tell_ready();
         tracing::info!(buckets = config.buckets.len(), queues = config.queues.len(), "serving");
     }
@@ -122,7 +122,6 @@ pub async fn serve(
 
 async fn start_loops(
     config: &Config,
-    daemon: &Daemon,
     plant: &Plant,
     post: Post,
     lookout: Catalog,
@@ -164,7 +163,6 @@ async fn start_loops(
         "database watch",
         watch::database(
             catalog.clone(),
-            daemon.clone(),
             post.clone(),
             plant.backlog.clone(),
             health.clone(),

@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Catalog, Connection, Daemon, POOLED_REMEDY, SchemaError, is_pooled, trouble};
+use crate::catalog::{Catalog, Connection, POOLED_REMEDY, SchemaError, is_pooled, trouble};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::health::{Health, Subject};
-use crate::ingest::{Backlog, HEARD_FOR};
+use crate::ingest::Backlog;
 use crate::setup::{Verdict, examine_partitions};
 use crate::{metrics, pulse};
 
@@ -55,12 +55,8 @@ pub(crate) async fn prepare(
             return Ok(false);
         };
         let error = match prepared {
-            Ok(is_news) => {
+            Ok(()) => {
                 health.ok(Subject::Database);
-                if is_news {
-                    tracing::info!("wait {HEARD_FOR:?} until the other daemons know of our buckets, too");
-                    return Ok(shutdown.run_until_cancelled(tokio::time::sleep(HEARD_FOR)).await.is_some());
-                }
                 return Ok(true);
             }
             Err(error) => error,
@@ -80,8 +76,7 @@ pub(crate) async fn prepare(
     }
 }
 
-/// Whether others must hear of our connections before they are listed.
-async fn prepare_once(catalog: &Catalog, post: &Post, migrate: bool, clock: Clock) -> anyhow::Result<bool> {
+async fn prepare_once(catalog: &Catalog, post: &Post, migrate: bool, clock: Clock) -> anyhow::Result<()> {
     catalog.reach_session().await?;
     if migrate {
         catalog.migrate().await?;
@@ -104,11 +99,11 @@ async fn prepare_once(catalog: &Catalog, post: &Post, migrate: bool, clock: Cloc
             tracing::warn!(remedy = finding.remedy, "{}: {}", finding.subject, finding.found);
         }
     }
-    let said = async {
-        post.attend(catalog, clock).await?;
-        catalog.is_news(post.known.own(), HEARD_FOR).await
+    let told = async {
+        post.attend(catalog, None, clock).await?;
+        post.be_known(catalog).await
     };
-    said.await.context("tell other daemons of our buckets")
+    told.await.context("tell other daemons of our buckets")
 }
 
 /// What an operator can do about a database that is not as it must be.
@@ -140,7 +135,6 @@ fn passes(error: &anyhow::Error) -> bool {
 /// how things stand, until told to stop.
 pub(crate) async fn database(
     catalog: Catalog,
-    daemon: Daemon,
     post: Post,
     backlog: Backlog,
     health: Health,
@@ -148,8 +142,7 @@ pub(crate) async fn database(
     shutdown: CancellationToken,
 ) {
     let ping = async || {
-        catalog.greet(&daemon, backlog.heard()).await?;
-        post.attend(&catalog, clock).await?;
+        post.attend(&catalog, backlog.heard(), clock).await?;
         catalog.levels().await
     };
     loop {

@@ -31,13 +31,14 @@ pub struct Attended {
 }
 
 impl Catalog {
-    /// Says that a daemon has these connections, and receives from the queues `urls`. Others know by `heard_within` after;
-    /// before that no run starts that is asked for here.
+    /// Says that a daemon, which has greeted, has these connections, and receives from the queues `urls`. Others know by
+    /// `heard_within` after; before that no run starts that is asked for here.
     ///
     /// # Errors
     /// When Postgres is away or refuses, or another daemon's connection makes no sense here.
     pub async fn attend(
         &self,
+        daemon_id: i64,
         connections: &[Arc<Connection>],
         urls: &[String],
         heard_within: Duration,
@@ -90,34 +91,45 @@ impl Catalog {
         .fetch_all(&self.pool)
         .await?;
         let said: Vec<String> = sqlx::query_scalar(
-            "select connection::text from catalog.activity
+            "with heard as (
+                 update catalog.heartbeats set heard_at = statement_timestamp() where daemon_id = $2
+             )
+             select connection::text from catalog.activity
              where attended_at > clock_timestamp() - make_interval(secs => $1)",
         )
         .bind(ATTENDED_FOR.as_secs_f64())
+        .bind(daemon_id)
         .fetch_all(&self.pool)
         .await?;
         Ok(Attended { others: others(connections, &said)?, unattended })
     }
 
-    /// Whether a daemon is at work that may not know yet of some of these connections, because nobody said for so long
-    /// that they are there.
+    /// Whether another daemon is at work that has not heard of some of these connections since this one said that it has
+    /// them, because nobody has said so for longer than `heard_within`.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
     pub async fn is_news(
         &self,
+        daemon_id: i64,
         connections: &[Arc<Connection>],
         heard_within: Duration,
     ) -> Result<bool, sqlx::Error> {
         sqlx::query_scalar(
-            "select exists (select from catalog.daemons where is_running)
-                and exists (select from catalog.activity
-                            join jsonb_array_elements($1::text::jsonb) as said
-                              on bucket = said ->> 'bucket' and prefix = said ->> 'prefix'
-                            where attended_since > clock_timestamp() - make_interval(secs => $2))",
+            "select exists (
+                 select from catalog.daemons join catalog.heartbeats as other using (daemon_id),
+                             catalog.heartbeats as own
+                 where own.daemon_id = $3 and other.daemon_id <> $3 and is_running
+                   and coalesce(other.heard_at < own.heard_at, true)
+             ) and exists (
+                 select from catalog.activity join jsonb_array_elements($1::text::jsonb) as said
+                   on bucket = said ->> 'bucket' and prefix = said ->> 'prefix'
+                 where attended_since > clock_timestamp() - make_interval(secs => $2)
+             )",
         )
         .bind(json(connections)?)
         .bind(heard_within.as_secs_f64())
+        .bind(daemon_id)
         .fetch_one(&self.pool)
         .await
     }

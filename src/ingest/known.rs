@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::catalog::Connection;
 
-/// For how long what others said is good for leaving events out. So no run of a bucket that they may not know of begins
-/// sooner than this after it was told.
+/// For how long what others said is good for leaving events out. So no run of a bucket begins sooner than this
+/// after it was told, unless all are known to have heard of it.
 pub const HEARD_FOR: Duration = Duration::from_secs(10);
 
 /// The connections whose events are merged. Clones share what they hear.

@@ -27,7 +27,7 @@ async fn catalog(pool: &PgPool) -> (Catalog, Arc<Connection>, Arc<Connection>) {
 
 async fn attend(catalog: &Catalog, connection: &Arc<Connection>) -> Attended {
     let urls = [QUEUE.to_owned()];
-    catalog.attend(&[Arc::clone(connection)], &urls, HEARD_FOR, NOW).await.unwrap()
+    catalog.attend(1, &[Arc::clone(connection)], &urls, HEARD_FOR, NOW).await.unwrap()
 }
 
 /// As if so much time had passed since.
@@ -168,7 +168,7 @@ async fn a_run_finds_what_stayed_out_before_once_all_agree(pool: PgPool) {
     let with = Arc::new(Connection { ignore: tmp, ..(*connection).clone() });
     let seconds = Duration::from_secs;
     let say = async |connection: &Arc<Connection>, after| {
-        let said = catalog.attend(&[Arc::clone(connection)], &[], HEARD_FOR, NOW + seconds(after)).await;
+        let said = catalog.attend(1, &[Arc::clone(connection)], &[], HEARD_FOR, NOW + seconds(after)).await;
         assert_eq!(said.unwrap().unattended, []);
     };
     let asked = async |after| catalog.asked_run(&connection, NOW + seconds(after)).await.unwrap();
@@ -192,19 +192,29 @@ async fn a_run_finds_what_stayed_out_before_once_all_agree(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
-async fn what_daemons_at_work_may_not_know_yet_is_news(pool: PgPool) {
+async fn what_daemons_at_work_have_not_heard_is_news(pool: PgPool) {
     let (catalog, own, other) = catalog(&pool).await;
-    let is_news = async |connection: &Arc<Connection>| {
-        attend(&catalog, connection).await;
-        catalog.is_news(&[Arc::clone(connection)], HEARD_FOR).await.unwrap()
+    let say = async |daemon_id, connection: &Arc<Connection>| {
+        let daemon = Daemon { daemon_id, host: "h".to_owned(), pid: 1 };
+        catalog.greet(&daemon, None).await.unwrap();
+        catalog.attend(daemon_id, &[Arc::clone(connection)], &[], HEARD_FOR, NOW).await.unwrap();
+        catalog.is_news(daemon_id, &[Arc::clone(connection)], HEARD_FOR).await.unwrap()
     };
-    assert!(!is_news(&own).await, "there is nobody");
-    let daemon = Daemon { daemon_id: 1, host: "h".to_owned(), pid: 1 };
-    catalog.greet(&daemon, None).await.unwrap();
-    assert!(is_news(&other).await);
-    assert!(is_news(&other).await, "also to one that starts again at once");
+    let is_news = async |daemon_id, connection: &Arc<Connection>| {
+        catalog.is_news(daemon_id, &[Arc::clone(connection)], HEARD_FOR).await.unwrap()
+    };
+    assert!(!say(1, &own).await, "there is nobody");
+    assert!(say(2, &other).await);
+    assert!(say(2, &other).await, "also when it starts again at once");
+    catalog.greet(&Daemon { daemon_id: 3, host: "h".to_owned(), pid: 1 }, None).await.unwrap();
+    say(1, &own).await;
+    assert!(is_news(2, &other).await, "one has not asked yet");
+    say(3, &own).await;
+    assert!(!is_news(2, &other).await, "all have heard");
+
+    assert!(say(2, &other).await);
     pass(&pool, "11 seconds").await;
-    assert!(!is_news(&other).await);
+    assert!(!is_news(2, &other).await, "by now they leave out nothing of it");
     pass(&pool, "2 minutes").await;
-    assert!(!is_news(&other).await, "it was known all the time");
+    assert!(!say(2, &other).await, "it was known all the time");
 }

@@ -26,7 +26,7 @@ async fn the_overview_says_what_the_catalog_says(pool: PgPool) {
     let page = site.page("/").await;
     assert!(page.contains("genomics is not kept true."), "nobody said to have it: {page}");
     let own = [std::sync::Arc::new(connection.clone())];
-    catalog.attend(&own, &[], std::time::Duration::ZERO, NOW).await.unwrap();
+    catalog.attend(daemon().daemon_id, &own, &[], std::time::Duration::ZERO, NOW).await.unwrap();
     let run = started(&catalog, &connection, at(0)).await;
     let page = site.page("/").await;
     assert!(page.contains("All is well so far: genomics is being listed for the first time."), "{page}");
