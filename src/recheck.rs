@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::bucket::{Bucket, Cursor};
+use crate::bucket::{Bucket, Cursor, Key};
 use crate::catalog::{Catalog, Connection, Recheck, Repaired, Sighting};
 use crate::chain::chain;
 use crate::clock::Clock;
@@ -48,9 +48,9 @@ pub async fn look(bucket: &impl Bucket, key: &str) -> Result<Sighting, Fault> {
             window: page.window,
         });
         sighting.window = sighting.window.span(page.window);
-        let is_beyond = page.keys.iter().any(|(other, _)| other != key);
-        let of_key = page.keys.into_iter().filter(|(other, _)| other == key);
-        sighting.listed.extend(of_key.flat_map(|(_, entries)| entries));
+        let is_beyond = page.keys.iter().any(|other| other.name != key);
+        let of_key = page.keys.iter().filter(|other| other.name == key);
+        sighting.listed.extend(of_key.flat_map(Key::listed));
         match page.next {
             Some(next) if !is_beyond => after = Some(next),
             _ => return Ok(sighting.clone()),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use aws_sdk_s3::types::EncodingType;
-use stocktake::bucket::Bucket as _;
 use stocktake::bucket::s3::Bucket;
+use stocktake::bucket::{Bucket as _, Key};
 
 use crate::process::{Store, client, computed, ourselves, told};
 
@@ -33,7 +33,7 @@ pub(crate) async fn be_reader(arguments: &[String]) -> anyhow::Result<()> {
         let mut next = None;
         loop {
             let page = bucket.list("", next.as_ref()).await?;
-            versions += page.keys.iter().map(|(_, entries)| entries.len()).sum::<usize>();
+            versions += page.keys.iter().map(Key::len).sum::<usize>();
             next = page.next;
             if next.is_none() {
                 break;

@@ -25,6 +25,9 @@ impl Malformed {
     }
 }
 
+/// A quotation mark, by reference.
+const QUOTE: &str = "&quot;";
+
 /// A place in a document, which only moves forwards.
 pub(crate) struct Xml<'a> {
     document: &'a str,
@@ -71,21 +74,39 @@ impl<'a> Xml<'a> {
 
     /// The text of the element we are in, and leaves that.
     pub(crate) fn text(&mut self) -> Result<Cow<'a, str>, Malformed> {
-        let mut text = Cow::Borrowed("");
         let place = self.place;
-        if let Some(plain) = self.plain() {
-            match memchr(b'&', plain.as_bytes()) {
-                None => text = Cow::Borrowed(plain),
-                Some(_) => resolve(plain, place, text.to_mut())?,
-            }
-            return Ok(text);
+        match self.plain() {
+            Some(text) => resolved(text, place),
+            None => self.pieces(),
         }
+    }
+
+    /// The same without the quotes around it.
+    pub(crate) fn unquoted(&mut self) -> Result<Cow<'a, str>, Malformed> {
+        let place = self.place;
+        let text = match self.plain() {
+            Some(text) => {
+                // Nearly always they come as references, and there are no others.
+                let inner = text.strip_prefix(QUOTE).and_then(|text| text.strip_suffix(QUOTE));
+                inner.map_or_else(|| resolved(text, place), |inner| resolved(inner, place + QUOTE.len()))?
+            }
+            None => self.pieces()?,
+        };
+        Ok(match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim_matches('"')),
+            Cow::Owned(text) => Cow::Owned(text.trim_matches('"').to_owned()),
+        })
+    }
+
+    /// The text of an element with more in it than text.
+    fn pieces(&mut self) -> Result<Cow<'a, str>, Malformed> {
+        let mut text = String::new();
         loop {
             let place = self.place;
             match self.piece()? {
-                Piece::Text(piece) => resolve(piece, place, text.to_mut())?,
+                Piece::Text(piece) => resolve(piece, place, &mut text)?,
                 Piece::Verbatim(piece) => text += piece,
-                Piece::End => return Ok(text),
+                Piece::End => return Ok(Cow::Owned(text)),
                 Piece::Start(_) => self.skip()?,
                 Piece::Aside => {}
             }
@@ -238,6 +259,16 @@ fn end_of_tag(tag: &[u8]) -> Option<usize> {
 
 fn broken(place: usize, what: &str) -> Malformed {
     Malformed::new(format!("the answer is broken at byte {place}: {what}"))
+}
+
+/// A piece of text, which begins at `place`, with what its references mean.
+fn resolved(piece: &str, place: usize) -> Result<Cow<'_, str>, Malformed> {
+    if memchr(b'&', piece.as_bytes()).is_none() {
+        return Ok(Cow::Borrowed(piece));
+    }
+    let mut text = String::new();
+    resolve(piece, place, &mut text)?;
+    Ok(Cow::Owned(text))
 }
 
 /// Puts a piece of text, which begins at `place`, on `text`, with what its references mean.

@@ -8,16 +8,16 @@ use std::borrow::Cow;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::Cursor;
+use super::{Cursor, Keys};
 pub use crate::aws::xml::Malformed;
 use crate::aws::xml::Xml;
-use crate::model::{Content, Listed, State, Timestamp, VersionId};
+use crate::model::{Timestamp, Told, VersionId};
 
 /// What is in one page, without the time it was true.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
-    /// Keys (decoded), each with its entries, in the order of the document.
-    pub keys: Vec<(String, Vec<Listed>)>,
+    /// Keys, each with its entries, in the order of the document.
+    pub keys: Keys,
     /// Where the next page begins; none on the last.
     pub next: Option<Cursor>,
 }
@@ -57,10 +57,10 @@ fn read(body: &[u8], root: &str, what: &str) -> Result<Listing, Malformed> {
     let mut draft = Draft::default();
     while let Some(name) = xml.child()? {
         match name {
-            "Version" => draft.push(entry(&mut xml, Tag::Version)?),
-            "DeleteMarker" => draft.push(entry(&mut xml, Tag::Marker)?),
-            "Contents" => draft.push(entry(&mut xml, Tag::Object)?),
-            "EncodingType" => draft.is_encoded = xml.text()? == "url",
+            "Version" => draft.entry(&mut xml, Tag::Version)?,
+            "DeleteMarker" => draft.entry(&mut xml, Tag::Marker)?,
+            "Contents" => draft.entry(&mut xml, Tag::Object)?,
+            "EncodingType" => draft.encoded(xml.text()? == "url")?,
             "IsTruncated" => draft.is_truncated = Some(flag("IsTruncated", &xml.text()?)?),
             "NextKeyMarker" => draft.next_key = filled(xml.text()?),
             "NextVersionIdMarker" => draft.next_version = filled(xml.text()?),
@@ -71,11 +71,6 @@ fn read(body: &[u8], root: &str, what: &str) -> Result<Listing, Malformed> {
 }
 
 impl Listing {
-    /// All entries, with their keys.
-    pub fn entries(&self) -> impl Iterator<Item = (&str, &Listed)> {
-        self.keys.iter().flat_map(|(key, entries)| entries.iter().map(move |entry| (key.as_str(), entry)))
-    }
-
     /// Checks that this can be the page of keys under `prefix` after `after`.
     ///
     /// # Errors
@@ -83,7 +78,7 @@ impl Listing {
     /// When a key is outside of what was asked for, or when the next page would begin no later
     /// than this one did: asking for it would never end.
     pub fn check(&self, prefix: &str, after: Option<&Cursor>) -> Result<(), Malformed> {
-        for (key, _) in &self.keys {
+        for key in self.keys.iter().map(|key| key.name) {
             if !key.starts_with(prefix) {
                 return Err(Malformed::new(format!(
                     "{key:?} is listed, which does not begin with {prefix:?}"
@@ -110,7 +105,9 @@ fn may_follow(key: &str, after: &Cursor) -> bool {
 /// What is read of a document whose end may tell how to decode its beginning.
 #[derive(Default)]
 struct Draft<'a> {
-    keys: Vec<(Cow<'a, str>, Vec<Listed>)>,
+    keys: Keys,
+    /// The last of them, as it stands in the document.
+    last: Option<Cow<'a, str>>,
     is_encoded: bool,
     is_truncated: Option<bool>,
     next_key: Option<Cow<'a, str>>,
@@ -118,29 +115,71 @@ struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    fn push(&mut self, (key, listed): (Cow<'a, str>, Listed)) {
-        match self.keys.last_mut().filter(|(last, _)| *last == key) {
-            Some((_, entries)) => entries.push(listed),
-            None => self.keys.push((key, vec![listed])),
+    /// How keys are written, which most stores tell before the first.
+    fn encoded(&mut self, is_encoded: bool) -> Result<(), Malformed> {
+        if is_encoded && !self.is_encoded {
+            self.keys = std::mem::take(&mut self.keys).rename(|key| decode_form(key).map(Cow::into_owned))?;
         }
+        self.is_encoded |= is_encoded;
+        Ok(())
+    }
+
+    /// Reads an entry.
+    fn entry(&mut self, xml: &mut Xml<'a>, tag: Tag) -> Result<(), Malformed> {
+        let (mut key, mut version, mut last_modified) = (None, None, None);
+        let mut is_latest = (tag == Tag::Object).then_some(true);
+        let (mut etag, mut size, mut storage_class) = (None, None, None);
+        while let Some(name) = xml.child()? {
+            match name {
+                "Key" => key = Some(xml.text()?),
+                "VersionId" => version = filled(xml.text()?),
+                "IsLatest" => is_latest = Some(flag("IsLatest", &xml.text()?)?),
+                "LastModified" => last_modified = Some(date(&xml.text()?)?),
+                "ETag" => etag = filled(xml.unquoted()?),
+                "Size" => size = Some(self::size(&xml.text()?)?),
+                "StorageClass" => storage_class = filled(xml.text()?),
+                _ => xml.skip()?,
+            }
+        }
+        let key = key.ok_or_else(|| lacks("an entry", "Key"))?;
+        let lacks = |what| lacks(&format!("the entry of {key:?}"), what);
+        let is_marker = tag == Tag::Marker;
+        let told = Told {
+            version: version.as_deref().unwrap_or(VersionId::NULL),
+            is_latest: is_latest.ok_or_else(|| lacks("IsLatest"))?,
+            is_marker,
+            etag: etag.as_deref().filter(|_| !is_marker),
+            size: size.filter(|_| !is_marker),
+            last_modified: last_modified.ok_or_else(|| lacks("LastModified"))?,
+            storage_class: storage_class.as_deref(),
+        };
+        if self.last.as_ref() != Some(&key) {
+            let name = if self.is_encoded { decode_form(&key)? } else { Cow::Borrowed(&*key) };
+            if self.keys.last().is_none_or(|last| last.name != name) {
+                self.keys.begin(&name);
+            }
+            self.last = Some(key);
+        }
+        self.keys.push(told);
+        Ok(())
     }
 
     fn finish(self) -> Result<Listing, Malformed> {
-        let decode = |key| if self.is_encoded { decode_form(key) } else { Ok(Cow::into_owned(key)) };
-        let keys: Vec<_> = self
-            .keys
-            .into_iter()
-            .map(|(key, entries)| Ok((decode(key)?, entries)))
-            .collect::<Result<_, Malformed>>()?;
-        let next_key = match (self.next_key, keys.last()) {
+        let Self { keys, .. } = self;
+        let last = keys.last().map(|last| Cursor {
+            key: last.name.to_owned(),
+            version: last.told().last().map(|told| VersionId::parse(Some(told.version))),
+        });
+        let next_key = match (self.next_key, &last) {
             // Ceph (16.2) encodes every key but this one, which may look as if it were encoded.
-            (Some(next), Some((last, _))) if next == *last => Some(next.into_owned()),
-            (next, _) => next.map(decode).transpose()?,
+            (Some(next), Some(last)) if next == *last.key => Some(next.into_owned()),
+            (Some(next), _) if self.is_encoded => Some(decode_form(&next)?.into_owned()),
+            (next, _) => next.map(Cow::into_owned),
         };
         let next_version = self.next_version.map(|version| VersionId::parse(Some(&version)));
         // Taking silence for the end would take what is not listed for gone.
         let next = match self.is_truncated.ok_or_else(|| lacks("the list", "IsTruncated"))? {
-            true => Some(next(next_key, next_version, keys.last())?),
+            true => Some(next(next_key, next_version, last)?),
             false => None,
         };
         Ok(Listing { keys, next })
@@ -148,15 +187,7 @@ impl<'a> Draft<'a> {
 }
 
 /// Markers name the last entry of the page, so where they are missing that entry serves.
-fn next(
-    key: Option<String>,
-    version: Option<VersionId>,
-    last: Option<&(String, Vec<Listed>)>,
-) -> Result<Cursor, Malformed> {
-    let last = last.map(|(key, entries)| Cursor {
-        key: key.clone(),
-        version: entries.last().map(|listed| listed.version.clone()),
-    });
+fn next(key: Option<String>, version: Option<VersionId>, last: Option<Cursor>) -> Result<Cursor, Malformed> {
     match (key, version, last) {
         (Some(key), None, Some(last)) if key == last.key => Ok(last),
         (Some(key), version, _) => Ok(Cursor { key, version }),
@@ -173,52 +204,12 @@ enum Tag {
     Object,
 }
 
-fn entry<'a>(xml: &mut Xml<'a>, tag: Tag) -> Result<(Cow<'a, str>, Listed), Malformed> {
-    let (mut key, mut version, mut last_modified) = (None, None, None);
-    let mut is_latest = (tag == Tag::Object).then_some(true);
-    let (mut content, mut storage_class) = (Content::default(), None);
-    while let Some(name) = xml.child()? {
-        match name {
-            "Key" => key = Some(xml.text()?),
-            "VersionId" => version = Some(xml.text()?),
-            "IsLatest" => is_latest = Some(flag("IsLatest", &xml.text()?)?),
-            "LastModified" => last_modified = Some(date(&xml.text()?)?),
-            "ETag" => content.etag = filled(unquoted(xml.text()?)).map(Cow::into_owned),
-            "Size" => content.size = Some(size(&xml.text()?)?),
-            "StorageClass" => storage_class = filled(xml.text()?).map(Cow::into_owned),
-            _ => xml.skip()?,
-        }
-    }
-    let key = key.ok_or_else(|| lacks("an entry", "Key"))?;
-    let lacks = |what| lacks(&format!("the entry of {key:?}"), what);
-    let listed = Listed {
-        version: VersionId::parse(version.as_deref()),
-        is_latest: is_latest.ok_or_else(|| lacks("IsLatest"))?,
-        state: if tag == Tag::Marker { State::Marker } else { State::Object(content) },
-        last_modified: last_modified.ok_or_else(|| lacks("LastModified"))?,
-        storage_class,
-    };
-    Ok((key, listed))
-}
-
 fn lacks(what: &str, element: &str) -> Malformed {
     Malformed::new(format!("{what} has no {element}"))
 }
 
 fn filled(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
     (!text.is_empty()).then_some(text)
-}
-
-fn unquoted(mut text: Cow<'_, str>) -> Cow<'_, str> {
-    match &mut text {
-        Cow::Borrowed(text) => *text = text.trim_matches('"'),
-        // In place: it is one of the texts that every entry has, and quotes nearly always came as references.
-        Cow::Owned(text) => {
-            text.truncate(text.trim_end_matches('"').len());
-            text.drain(..text.len() - text.trim_start_matches('"').len());
-        }
-    }
-    text
 }
 
 fn flag(element: &str, text: &str) -> Result<bool, Malformed> {
@@ -237,13 +228,13 @@ fn date(text: &str) -> Result<Timestamp, Malformed> {
 }
 
 /// Decodes a key as forms are: spaces came as `+`, or from other stores as `%20`.
-fn decode_form(key: Cow<'_, str>) -> Result<String, Malformed> {
+fn decode_form(key: &str) -> Result<Cow<'_, str>, Malformed> {
     if !key.bytes().any(|byte| matches!(byte, b'+' | b'%')) {
-        return Ok(key.into_owned());
+        return Ok(Cow::Borrowed(key));
     }
     let spaced = key.replace('+', " ");
     let decoded: Vec<u8> = percent_encoding::percent_decode_str(&spaced).collect();
-    String::from_utf8(decoded).map_err(|error| {
+    String::from_utf8(decoded).map(Cow::Owned).map_err(|error| {
         let key = String::from_utf8_lossy(error.as_bytes()).into_owned();
         Malformed::new(format!("the key {key:?} is not UTF-8"))
     })

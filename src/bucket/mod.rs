@@ -4,9 +4,10 @@ use std::fmt;
 use std::future::Future;
 
 use crate::fault::Fault;
-use crate::model::{Listed, VersionId, Window};
+use crate::model::{VersionId, Window};
 
 pub mod details;
+mod keys;
 pub mod listing;
 mod objects;
 mod pace;
@@ -14,6 +15,7 @@ mod reader;
 pub mod rules;
 pub mod s3;
 
+pub use keys::{Key, Keys};
 pub use objects::Objects;
 
 use rules::Rules;
@@ -35,31 +37,13 @@ pub struct Cursor {
 /// One page of a listing of versions and markers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// Keys (decoded), each with its entries, in S3's order: keys ascending, versions newest first,
+    /// Keys, each with its entries, in S3's order: keys ascending, versions newest first,
     /// versions and markers interleaved. The last key may go on with the next page.
-    pub keys: Vec<(String, Vec<Listed>)>,
+    pub keys: Keys,
     /// Where the next page begins; none on the last.
     pub next: Option<Cursor>,
     /// When the page was true, on S3's clock.
     pub window: Window,
-}
-
-impl Page {
-    /// A page of these entries: what stands together of one key is put together.
-    pub fn of(
-        entries: impl IntoIterator<Item = (String, Listed)>,
-        next: Option<Cursor>,
-        window: Window,
-    ) -> Self {
-        let mut keys: Vec<(String, Vec<Listed>)> = Vec::new();
-        for (key, entry) in entries {
-            match keys.last_mut().filter(|(last, _)| *last == key) {
-                Some((_, entries)) => entries.push(entry),
-                None => keys.push((key, vec![entry])),
-            }
-        }
-        Self { keys, next, window }
-    }
 }
 
 /// Whether a bucket keeps versions.

@@ -4,13 +4,13 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, Row};
 
 use super::rows::SlotRow;
-use crate::model::{Listed, Stack, Timestamp, Told, is_as_listed};
+use crate::model::{Listed, Span, Stack, Timestamp, Told, after_prefix, is_as_listed};
 
 /// A place among the rows of a bucket, which are in the order of keys and then version ids.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    key: String,
-    version_id: String,
+    pub(super) key: String,
+    pub(super) version_id: String,
 }
 
 impl Place {
@@ -20,7 +20,7 @@ impl Place {
     }
 
     /// After all versions of a key: their ids are URL-ready text.
-    pub(super) fn after(key: &str) -> Self {
+    pub fn after(key: &str) -> Self {
         Self { key: key.to_owned(), version_id: "\u{10FFFF}".to_owned() }
     }
 
@@ -28,6 +28,17 @@ impl Place {
     pub(super) fn end() -> Self {
         Self::before(&"\u{10FFFF}".repeat(257))
     }
+}
+
+/// The places that keys below `prefix` and in `span` are between.
+pub(super) fn bounds(prefix: &str, span: &Span) -> (Place, Place) {
+    let first = if span.after.as_str() < prefix { Place::before(prefix) } else { Place::after(&span.after) };
+    let end = after_prefix(prefix).map_or_else(Place::end, |before| Place::before(&before));
+    let end = match &span.to {
+        Some(to) => end.min(Place::after(to)),
+        None => end,
+    };
+    (first, end)
 }
 
 /// Whole keys in byte order, with what is held of them.
@@ -91,17 +102,18 @@ const STACKS: &str =
 /// Postgres counts microseconds from the beginning of 2000, and so sends them.
 const MICROS_TO_2000: i64 = 946_684_800_000_000;
 
-fn told(row: &PgRow) -> Result<Told<'_>, sqlx::Error> {
-    let micros: Option<i64> = row.try_get_unchecked(LAST_MODIFIED)?;
-    Ok(Told {
+/// None of a row whose date is that of an event.
+fn told(row: &PgRow) -> Result<Option<Told<'_>>, sqlx::Error> {
+    let Some(micros) = row.try_get_unchecked::<Option<i64>, _>(LAST_MODIFIED)? else { return Ok(None) };
+    Ok(Some(Told {
         version: row.try_get_unchecked(VERSION_ID)?,
         is_latest: row.try_get_unchecked(IS_LATEST)?,
         is_marker: row.try_get_unchecked(IS_DELETE_MARKER)?,
         etag: row.try_get_unchecked(ETAG)?,
         size: row.try_get_unchecked(SIZE)?,
-        last_modified: micros.map(|micros| Timestamp::from_micros(micros.saturating_add(MICROS_TO_2000))),
+        last_modified: Timestamp::from_micros(micros.saturating_add(MICROS_TO_2000)),
         storage_class: row.try_get_unchecked(STORAGE_CLASS)?,
-    })
+    }))
 }
 
 /// Reads about `rows_max` versions that are there after one place and before another, without locking them, and

@@ -20,6 +20,7 @@ mod connections;
 mod daemons;
 mod details;
 mod due;
+mod fingerprint;
 mod forget;
 mod held;
 mod history;

@@ -47,6 +47,14 @@ pub struct Counts {
     pub versions: i64,
 }
 
+impl Counts {
+    /// Counts a key with so many versions; one without is none.
+    pub fn add(&mut self, versions: usize) {
+        self.keys += i64::from(versions > 0);
+        self.versions += i64::try_from(versions).unwrap_or(i64::MAX);
+    }
+}
+
 /// How a run ends that has not seen every key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {

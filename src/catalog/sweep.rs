@@ -2,7 +2,7 @@
 //! tombstones that it makes useless.
 
 use super::connections::{Hold, hold};
-use super::held::{Held, HeldKey, Place, scan, stacks};
+use super::held::{Held, HeldKey, Place, bounds, scan, stacks};
 use super::rows::date;
 use super::{Catalog, Connection};
 use crate::model::{Horizon, Span, Stack, Timestamp, after_prefix};
@@ -117,15 +117,4 @@ impl Catalog {
     pub async fn close(&self) {
         self.pool.close().await;
     }
-}
-
-/// The places that keys below `prefix` and in `span` are between.
-fn bounds(prefix: &str, span: &Span) -> (Place, Place) {
-    let first = if span.after.as_str() < prefix { Place::before(prefix) } else { Place::after(&span.after) };
-    let end = after_prefix(prefix).map_or_else(Place::end, |before| Place::before(&before));
-    let end = match &span.to {
-        Some(to) => end.min(Place::after(to)),
-        None => end,
-    };
-    (first, end)
 }

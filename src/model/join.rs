@@ -130,6 +130,19 @@ impl<L, R> Join<L, R> {
         self.held.is_ended = true;
     }
 
+    /// Whether rows are left that were not taken, as far as is known.
+    pub fn may_hold_more(&self) -> bool {
+        !(self.held.is_ended && self.held.waiting.is_empty())
+    }
+
+    /// Forgets the rows that wait, which will be pushed again or are known to be as listed. Whether there are any.
+    pub fn forget_held(&mut self) -> bool {
+        let has_some = !self.held.waiting.is_empty();
+        self.held.waiting.clear();
+        self.held.is_ended &= !has_some;
+        has_some
+    }
+
     /// The next key of the listing, where it is there already.
     pub fn next_listed(&self) -> Option<&L> {
         self.listed.waiting.front().map(|(_, listed)| listed)

@@ -15,6 +15,7 @@ mod doubt;
 mod evidence;
 #[cfg(test)]
 mod examples;
+mod fingerprint;
 mod join;
 mod latest;
 mod merge;
@@ -32,6 +33,7 @@ mod version;
 pub use change::{Change, Changed};
 pub use claim::{Attributes, Claim, Fact};
 pub use doubt::Doubt;
+pub use fingerprint::Fingerprint;
 pub use join::{Join, Pair, Step, Unsorted};
 pub use merge::{Horizon, Outcome, Verdict};
 pub use nominate::{Report, Scope};

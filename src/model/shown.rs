@@ -1,10 +1,10 @@
 //! Whether a listing shows what is held already: of nearly all keys it does, so this is asked first, and
 //! asked of rows as they come from the database.
 
-use super::{Listed, State, Timestamp};
+use super::{Content, Listed, State, Timestamp, VersionId};
 
-/// What is held of a version that is there, as far as a listing could tell otherwise.
-#[derive(Clone, Copy, Debug)]
+/// What is told of a version: by an entry of a listing, or by a row, as far as a listing could tell otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told<'a> {
     /// Its id.
     pub version: &'a str,
@@ -16,25 +16,58 @@ pub struct Told<'a> {
     pub etag: Option<&'a str>,
     /// Bytes, where known.
     pub size: Option<i64>,
-    /// S3's own date of it; none while the time of an event stands in for that.
-    pub last_modified: Option<Timestamp>,
+    /// S3's own date of it.
+    pub last_modified: Timestamp,
     /// The storage class, where known.
     pub storage_class: Option<&'a str>,
 }
 
 /// Whether the entries of a listing show nothing of a key that is not held, where `told` is every version
-/// held to be there, in the order of version ids. Then observing them in passing changes nothing and leaves
+/// held to be there, in the order of version ids; none of one whose date is not S3's own yet. Then observing them in passing changes nothing and leaves
 /// no doubt, whatever the window and the horizon are. Where it is not so, it may.
-pub fn is_as_listed<'a>(told: impl IntoIterator<Item = Told<'a>>, listed: &[Listed]) -> bool {
+pub fn is_as_listed<'a>(told: impl IntoIterator<Item = Option<Told<'a>>>, listed: &[Listed]) -> bool {
     let mut entries: Vec<&Listed> = listed.iter().collect();
     entries.sort_unstable_by(|one, other| one.version.cmp(&other.version));
     let mut entries = entries.into_iter();
-    let are_same = told.into_iter().all(|told| entries.next().is_some_and(|entry| told.is_as_listed(entry)));
+    let mut told = told.into_iter();
+    let are_same =
+        told.all(|told| told.zip(entries.next()).is_some_and(|(told, entry)| told.is_as_listed(entry)));
     let latest = listed.iter().filter(|entry| entry.is_latest).count();
     are_same && entries.next().is_none() && latest == usize::from(!listed.is_empty())
 }
 
+impl Listed {
+    /// What the entry tells.
+    pub fn told(&self) -> Told<'_> {
+        let content = match &self.state {
+            State::Object(content) => Some(content),
+            State::Marker | State::Removed => None,
+        };
+        Told {
+            version: self.version.as_str(),
+            is_latest: self.is_latest,
+            is_marker: self.state == State::Marker,
+            etag: content.and_then(|content| content.etag.as_deref()),
+            size: content.and_then(|content| content.size),
+            last_modified: self.last_modified,
+            storage_class: self.storage_class.as_deref(),
+        }
+    }
+}
+
 impl Told<'_> {
+    /// The entry of a listing that tells this.
+    pub fn listed(&self) -> Listed {
+        let content = || Content { etag: self.etag.map(str::to_owned), size: self.size };
+        Listed {
+            version: VersionId::parse(Some(self.version)),
+            is_latest: self.is_latest,
+            state: if self.is_marker { State::Marker } else { State::Object(content()) },
+            last_modified: self.last_modified,
+            storage_class: self.storage_class.map(str::to_owned),
+        }
+    }
+
     fn is_as_listed(&self, entry: &Listed) -> bool {
         let is_state = match &entry.state {
             State::Object(content) => {
@@ -47,7 +80,7 @@ impl Told<'_> {
         is_state
             && self.version == entry.version.as_str()
             && self.is_latest == entry.is_latest
-            && self.last_modified == Some(entry.last_modified)
+            && self.last_modified == entry.last_modified
             && (entry.storage_class.is_none() || entry.storage_class.as_deref() == self.storage_class)
     }
 }
@@ -61,7 +94,7 @@ mod tests {
     use proptest::prelude::*;
     use proptest::sample::{Index, select};
 
-    use super::super::{Content, Glance, Horizon, Slot, Stack, VersionId, Window};
+    use super::super::{Fingerprint, Glance, Horizon, Slot, Stack, Window};
     use super::*;
 
     fn state() -> impl Strategy<Value = State> {
@@ -115,21 +148,22 @@ mod tests {
     }
 
     /// What is held of a stack.
-    fn told(stack: &Stack) -> impl Iterator<Item = Told<'_>> {
+    fn told(stack: &Stack) -> impl Iterator<Item = Option<Told<'_>>> {
         stack.present().map(|(version, slot)| {
             let content = match &slot.state {
                 State::Object(content) => Some(content),
                 State::Marker | State::Removed => None,
             };
-            Told {
+            let last_modified = slot.last_modified.filter(|_| slot.is_exact)?;
+            Some(Told {
                 version: version.as_str(),
                 is_latest: stack.latest.as_ref() == Some(version),
                 is_marker: slot.state == State::Marker,
                 etag: content.and_then(|content| content.etag.as_deref()),
                 size: content.and_then(|content| content.size),
-                last_modified: slot.last_modified.filter(|_| slot.is_exact),
+                last_modified,
                 storage_class: slot.storage_class.as_deref(),
-            }
+            })
         })
     }
 
@@ -211,6 +245,7 @@ mod tests {
             window in window(),
             known in (option::of(window()), option::of(moment())),
             trust_sequencers: bool,
+            seed: i64,
         ) {
             let mut listed = mirror(&stack);
             if slips.is_empty() {
@@ -219,6 +254,11 @@ mod tests {
             }
             for (place, slip) in slips {
                 make(&mut listed, &place, slip);
+            }
+            let rows: Option<Vec<_>> = told(&stack).collect();
+            let rows = rows.and_then(|rows| Fingerprint::of(seed, [("key", rows)]));
+            if rows.is_some() && rows == Fingerprint::of(seed, [("key", listed.iter().map(Listed::told))]) {
+                prop_assert!(is_as_listed(told(&stack), &listed));
             }
             let (watermark, run_started) = known;
             let horizon = Horizon { watermark, run_started, margin: Duration::from_secs(5), trust_sequencers };

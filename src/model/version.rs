@@ -8,7 +8,8 @@ use std::fmt;
 pub struct VersionId(String);
 
 impl VersionId {
-    const NULL: &str = "null";
+    /// How the null version is called.
+    pub const NULL: &str = "null";
 
     /// The null version: a register that is overwritten and emptied again and again, whereas every
     /// other version is written once, removed at most once, and never comes back.

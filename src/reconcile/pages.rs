@@ -1,6 +1,8 @@
 //! Pages of a listing, turned into whole keys.
 
-use crate::bucket::{Bucket, Cursor, Page};
+use std::ops::Range;
+
+use crate::bucket::{Bucket, Cursor, Key, Keys, Page};
 use crate::fault::Fault;
 use crate::ignore::Ignore;
 use crate::model::{Listed, Span, Unsorted, Window, shared};
@@ -10,12 +12,54 @@ use crate::model::{Listed, Span, Unsorted, Window, shared};
 pub(super) struct ListedKey {
     /// Versions and markers, newest first; none of a key that is ignored.
     pub(super) entries: Vec<Listed>,
-    /// When they were true, and all there was of the key: spans the pages they came on, and the one
+    /// When they were true.
+    pub(super) seen: Seen,
+}
+
+/// When what is listed of a key was true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// When its entries were true, and all there was of the key: spans the pages they came on, and the one
     /// that shows that no more come.
     pub(super) window: Window,
     /// The window of the page the key began on, which also shows that no key stands between
     /// this one and the one before it.
     pub(super) opened: Window,
+}
+
+/// Whole keys, one after the other.
+pub(super) struct Stretch(Vec<Part>);
+
+/// Keys that were seen at once.
+struct Part {
+    keys: Keys,
+    /// Which of them are meant.
+    whole: Range<usize>,
+    seen: Seen,
+}
+
+impl Stretch {
+    /// All keys.
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key<'_>> {
+        self.0.iter().flat_map(Part::iter)
+    }
+
+    /// The last of them.
+    pub(super) fn last(&self) -> Option<&str> {
+        self.0.iter().rev().find_map(|part| part.iter().next_back()).map(|key| key.name)
+    }
+
+    /// The same, each on its own.
+    pub(super) fn listed(&self) -> impl Iterator<Item = (String, ListedKey)> {
+        let listed = |key: Key<'_>, seen| (key.name.to_owned(), ListedKey { entries: key.listed(), seen });
+        self.0.iter().flat_map(move |part| part.iter().map(move |key| listed(key, part.seen)))
+    }
+}
+
+impl Part {
+    fn iter(&self) -> impl DoubleEndedIterator<Item = Key<'_>> {
+        self.whole.clone().filter_map(|place| self.keys.get(place))
+    }
 }
 
 /// A span of keys read page by page. A key that ends a page may go on with the next one and is held
@@ -27,7 +71,8 @@ pub(super) struct Pages<'a, B> {
     /// What is listed: its beginning stays, its end may come nearer.
     pub(super) span: Span,
     after: Option<Cursor>,
-    open: Option<(String, ListedKey)>,
+    /// The key that may go on, alone.
+    open: Option<(Keys, Seen)>,
     is_ended: bool,
     /// The last key of the last page, and how many characters all of its keys have in common.
     pub(super) place: Option<(String, usize)>,
@@ -55,61 +100,82 @@ impl<'a, B: Bucket> Pages<'a, B> {
     }
 
     /// Reads a page and gives the keys that are whole now.
-    pub(super) async fn next(&mut self) -> Result<Vec<(String, ListedKey)>, Broken> {
+    pub(super) async fn next(&mut self) -> Result<Stretch, Broken> {
         let page = self.bucket.list(self.prefix, self.after.as_ref()).await.map_err(Broken::Fault)?;
-        check_order(&page).map_err(Broken::Unsorted)?;
+        let before = self.place.as_ref().map(|(last, _)| last.as_str());
+        check_order(before, &page.keys).map_err(Broken::Unsorted)?;
         Ok(self.take(page))
     }
 
-    fn take(&mut self, page: Page) -> Vec<(String, ListedKey)> {
-        let window = page.window;
-        let mut whole: Vec<(String, ListedKey)> = Vec::new();
-        if let Some((_, listed)) = &mut self.open {
-            listed.window = listed.window.span(window);
-        }
-        self.place = page
-            .keys
+    fn take(&mut self, page: Page) -> Stretch {
+        let Page { keys, next, window } = page;
+        self.place = keys
             .first()
-            .zip(page.keys.last())
-            .map(|((first, _), (last, _))| (last.clone(), shared(first, last)));
-        let is_past_end = page.keys.last().is_some_and(|(key, _)| self.span.is_before(key));
-        let ours = page.keys.into_iter().take_while(|(key, _)| !self.span.is_before(key));
-        // No text in Postgres holds a NUL, so no row could.
-        for (key, mut entries) in ours.filter(|(key, _)| !key.contains('\0')) {
-            // An ignored key is looked at like one that has nothing: rows from before go.
-            if self.ignore.has(&key) {
-                entries.clear();
-            }
-            match &mut self.open {
-                Some((open, listed)) if *open == key => listed.entries.append(&mut entries),
-                open => {
-                    let listed = ListedKey { entries, window, opened: window };
-                    whole.extend(open.replace((key, listed)));
-                }
-            }
-        }
-        self.window = Some(window);
-        self.after = page.next;
+            .zip(keys.last())
+            .map(|(first, last)| (last.name.to_owned(), shared(first.name, last.name)));
+        let is_past_end = keys.last().is_some_and(|last| self.span.is_before(last.name));
         let leads_past_end = |next: &Cursor| {
             let to = self.span.to.as_deref();
             self.span.is_before(&next.key) || (next.version.is_none() && to == Some(next.key.as_str()))
         };
-        self.is_ended = is_past_end || self.after.as_ref().is_none_or(leads_past_end);
-        if self.is_ended {
-            whole.extend(self.open.take());
+        self.is_ended = is_past_end || next.as_ref().is_none_or(leads_past_end);
+        self.window = Some(window);
+        self.after = next;
+
+        let keys = self.ours(keys);
+        let mut begun = 0..keys.len();
+        if let Some((open, seen)) = &mut self.open {
+            seen.window = seen.window.span(window);
+            if let Some(more) =
+                keys.first().filter(|first| open.last().is_some_and(|open| open.name == first.name))
+            {
+                more.told().for_each(|told| open.push(told));
+                begun.start = 1;
+            }
         }
-        whole
+        let mut parts = Vec::new();
+        if !begun.is_empty() || self.is_ended {
+            // A key that another one follows is whole.
+            parts.extend(self.open.take().map(|(keys, seen)| Part { whole: 0..keys.len(), keys, seen }));
+        }
+        let seen = Seen { window, opened: window };
+        if !self.is_ended
+            && let Some(last) = keys.last().filter(|_| !begun.is_empty())
+        {
+            self.open = Some((Keys::of(last), seen));
+            begun.end -= 1;
+        }
+        parts.push(Part { keys, whole: begun, seen });
+        Stretch(parts)
+    }
+
+    /// Those of the keys that are in the span, and can be in the catalog.
+    fn ours(&self, mut keys: Keys) -> Keys {
+        let within = keys.iter().take_while(|key| !self.span.is_before(key.name)).count();
+        keys.truncate(within);
+        // No text in Postgres holds a NUL, so no row could.
+        let is_odd = |name: &str| name.contains('\0') || self.ignore.has(name);
+        if !keys.iter().any(|key| is_odd(key.name)) {
+            return keys;
+        }
+        let mut ours = Keys::default();
+        for key in keys.iter().filter(|key| !key.name.contains('\0')) {
+            ours.begin(key.name);
+            // An ignored key is looked at like one that has nothing: rows from before go.
+            if !self.ignore.has(key.name) {
+                key.told().for_each(|told| ours.push(told));
+            }
+        }
+        ours
     }
 }
 
 /// The end of a span hides what a page shows beyond it, which may be what proves it unsorted.
-fn check_order(page: &Page) -> Result<(), Unsorted> {
-    for pair in page.keys.windows(2) {
-        if let [(after, _), (key, _)] = pair
-            && key < after
-        {
-            return Err(Unsorted { key: key.clone(), after: after.clone() });
-        }
-    }
-    Ok(())
+fn check_order(before: Option<&str>, keys: &Keys) -> Result<(), Unsorted> {
+    let names = || keys.iter().map(|key| key.name);
+    let unsorted = before.into_iter().chain(names()).zip(names().skip(usize::from(before.is_none())));
+    unsorted
+        .into_iter()
+        .find(|(after, key)| key < after)
+        .map_or(Ok(()), |(after, key)| Err(Unsorted { key: key.to_owned(), after: after.to_owned() }))
 }

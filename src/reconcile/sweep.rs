@@ -1,11 +1,11 @@
 //! One pass over a range of keys, in constant memory: a merge join of pages and rows.
 
 use super::Trouble;
-use super::pages::{Broken, ListedKey, Pages};
+use super::pages::{Broken, ListedKey, Pages, Stretch};
 use super::team::Team;
 use crate::bucket::Bucket;
 use crate::catalog::{Counts, HeldKey, Place, Progress, Range, Sighting};
-use crate::model::{Join, Pair, Span, Step, Window, after_prefix, middle};
+use crate::model::{Fingerprint, Join, Pair, Span, Step, Window, after_prefix, middle};
 use crate::{metrics, pulse};
 
 /// Rows read at a time.
@@ -30,7 +30,10 @@ pub(super) struct Sweep<'a, B> {
     range: Option<Range>,
     pages: Pages<'a, B>,
     join: Join<ListedKey, HeldKey>,
+    /// Where the rows go on that were not read.
     place: Option<Place>,
+    /// Something differed since the last page: that, and not the fingerprint, is what costs little then.
+    is_uneven: bool,
     /// All keys up to here are judged.
     position: String,
     unsaved: Unsaved,
@@ -66,6 +69,7 @@ impl<'a, B: Bucket> Sweep<'a, B> {
             team,
             range,
             place: None,
+            is_uneven: false,
             unsaved: Unsaved::default(),
             is_long: false,
         }
@@ -96,25 +100,66 @@ impl<'a, B: Bucket> Sweep<'a, B> {
     }
 
     async fn read_page(&mut self) -> Result<(), Trouble> {
-        let Self { team, pages, join, .. } = self;
-        let page = team.stop.run_until_cancelled(pages.next()).await.ok_or(Trouble::Stopped)?;
+        let is_even = !std::mem::take(&mut self.is_uneven);
+        if is_even && self.join.forget_held() {
+            self.place = Some(Place::after(&self.position));
+        }
+        let Self { team, pages, .. } = self;
+        let stretch = team.stop.run_until_cancelled(pages.next()).await.ok_or(Trouble::Stopped)?;
         let unsorted = |unsorted| Trouble::Unsorted(team.connection.bucket.clone(), unsorted);
-        let page = page.map_err(|broken| match broken {
+        let stretch = stretch.map_err(|broken| match broken {
             Broken::Fault(fault) => Trouble::S3(fault),
             Broken::Unsorted(reason) => unsorted(reason),
         })?;
-        let ignored = page.iter().filter(|(_, listed)| listed.entries.is_empty()).count();
+        let ignored = stretch.keys().filter(|key| key.is_empty()).count();
+        let keys = stretch.keys().count() - ignored;
         metrics::ignored_keys(&team.connection.bucket).increment(ignored as u64);
-        metrics::reconcile_keys().increment((page.len() - ignored) as u64);
-        for (key, listed) in page {
-            join.push_listed(key, listed).map_err(unsorted)?;
-        }
-        if pages.is_ended() {
-            join.end_listed();
-        }
+        metrics::reconcile_keys().increment(keys as u64);
         self.unsaved.pages += 1;
         self.is_long = true;
+        if is_even && self.is_held(&stretch).await? {
+            self.pass(&stretch);
+        } else {
+            for (key, listed) in stretch.listed() {
+                self.join.push_listed(key, listed).map_err(unsorted)?;
+            }
+        }
+        if self.pages.is_ended() {
+            self.join.end_listed();
+        }
         Ok(())
+    }
+
+    /// Whether what the catalog holds is what is listed, by the fingerprints of both: then no row need be read.
+    async fn is_held(&self, stretch: &Stretch) -> Result<bool, Trouble> {
+        let Self { team, pages, .. } = self;
+        let keys = stretch.keys().map(|key| (key.name, key.told()));
+        let Some(listed) = Fingerprint::of(fastrand::i64(..), keys).filter(|_| self.join.may_hold_more())
+        else {
+            return Ok(false);
+        };
+        let mut span = pages.span.clone();
+        if !pages.is_ended() {
+            let Some(last) = stretch.last() else { return Ok(true) };
+            span.to = Some(last.to_owned());
+        }
+        let has = team.catalog.has(&team.connection, &team.prefix, &span, self.place.as_ref(), &listed);
+        has.await.map_err(team.postgres("compare the rows"))
+    }
+
+    /// Goes on after what is held as it is listed.
+    fn pass(&mut self, stretch: &Stretch) {
+        let Self { pages, join, unsaved, .. } = self;
+        for key in stretch.keys() {
+            unsaved.counts.add(key.len());
+        }
+        if let Some(last) = stretch.last() {
+            last.clone_into(&mut self.position);
+            self.place = Some(Place::after(last));
+        }
+        if pages.is_ended() {
+            join.end_held();
+        }
     }
 
     async fn read_rows(&mut self) -> Result<(), Trouble> {
@@ -138,13 +183,13 @@ impl<'a, B: Bucket> Sweep<'a, B> {
     fn judge(&mut self, pair: Pair<ListedKey, HeldKey>) -> Result<(), Trouble> {
         let unsaved = &mut self.unsaved;
         self.position.clone_from(&pair.key);
-        if let Some(listed) = pair.listed.as_ref().filter(|listed| !listed.entries.is_empty()) {
-            unsaved.counts.keys += 1;
-            unsaved.counts.versions += i64::try_from(listed.entries.len()).unwrap_or(i64::MAX);
+        if let Some(listed) = &pair.listed {
+            unsaved.counts.add(listed.entries.len());
         }
-        let absence = self.join.next_listed().map(|next| next.opened).or(self.pages.window);
-        let difference = difference(pair, absence);
-        unsaved.different.extend(difference.map_err(self.team.postgres("read the rows"))?);
+        let absence = self.join.next_listed().map(|next| next.seen.opened).or(self.pages.window);
+        let difference = difference(pair, absence).map_err(self.team.postgres("read the rows"))?;
+        self.is_uneven |= difference.is_some();
+        unsaved.different.extend(difference);
         Ok(())
     }
 
@@ -194,7 +239,7 @@ fn difference(
     absence: Option<Window>,
 ) -> Result<Option<Sighting>, sqlx::Error> {
     let (listed, window) = match (pair.listed, absence) {
-        (Some(listed), _) => (listed.entries, listed.window),
+        (Some(listed), _) => (listed.entries, listed.seen.window),
         (None, Some(absence)) => (Vec::new(), absence),
         (None, None) => return Ok(None),
     };

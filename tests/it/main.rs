@@ -8,6 +8,7 @@ mod catalog;
 mod contract;
 mod cookbook;
 mod details;
+mod fingerprint;
 mod folders;
 mod forged;
 mod guard;

@@ -9,7 +9,7 @@ use stocktake::bucket::listing;
 use stocktake::bucket::s3::Bucket;
 use stocktake::catalog::{Catalog, MIGRATOR, Sighting};
 use stocktake::clock;
-use stocktake::model::{Span, State};
+use stocktake::model::Span;
 use stocktake::reconcile::{Settings, run};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -61,13 +61,10 @@ fn the_stand_in_lists_every_version_once_on_pages_of_any_size() {
             }
             let page = write(&bucket, &Request::read(&query).unwrap());
             let page = listing::parse(page.as_bytes()).unwrap();
-            assert!(page.next.is_none() || page.entries().count() == max_keys);
-            listed.extend(page.entries().map(|(key, entry)| {
-                let content = match entry.state.clone() {
-                    State::Object(content) => Some((content.etag.unwrap(), content.size.unwrap())),
-                    State::Marker | State::Removed => None,
-                };
-                show(key, entry.version.as_str(), entry.is_latest, content)
+            assert!(page.next.is_none() || page.keys.entries().count() == max_keys);
+            listed.extend(page.keys.entries().map(|(key, told)| {
+                let content = (!told.is_marker).then(|| (told.etag.unwrap().to_owned(), told.size.unwrap()));
+                show(key, told.version, told.is_latest, content)
             }));
             match page.next {
                 Some(after) => next = Some((after.key, after.version.unwrap().as_str().to_owned())),

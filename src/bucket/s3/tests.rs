@@ -5,7 +5,7 @@ use super::*;
 use crate::aws::scripted::{Server, answer, answer_with};
 use crate::bucket::Bucket as _;
 use crate::bucket::rules::{Destination, Filter, Rule};
-use crate::model::{State, VersionId};
+use crate::model::VersionId;
 
 mod fallback;
 
@@ -57,13 +57,8 @@ async fn pages_follow_each_other_by_decoded_markers() {
     let (server, bucket) = serve(answers).await;
 
     let page = bucket.list("a ", None).await.unwrap();
-    let found: Vec<_> = page
-        .keys
-        .iter()
-        .flat_map(|(key, entries)| entries.iter().map(|entry| (key.as_str(), entry.version.as_str())))
-        .collect();
-    assert_eq!(found, [("a =+", "3"), ("a =+", "2")]);
-    assert_eq!(page.keys[0].1[1].state, State::Marker);
+    let found: Vec<_> = page.keys.entries().map(|(key, told)| (key, told.version, told.is_marker)).collect();
+    assert_eq!(found, [("a =+", "3", false), ("a =+", "2", true)]);
     let cursor = Cursor { key: "a =+".to_owned(), version: Some(VersionId::parse(Some("2"))) };
     assert_eq!(page.next, Some(cursor));
 
@@ -93,7 +88,7 @@ async fn a_raw_control_character_is_no_obstacle() {
     let inner = [&entry("Version", "a\u{1}b", "1"), END].concat();
     let body = format!("<ListVersionsResult>{inner}</ListVersionsResult>");
     let (_server, bucket) = serve([answer(200, &body)]).await;
-    assert_eq!(bucket.list("", None).await.unwrap().keys[0].0, "a\u{1}b");
+    assert_eq!(bucket.list("", None).await.unwrap().keys.first().unwrap().name, "a\u{1}b");
 }
 
 #[tokio::test]

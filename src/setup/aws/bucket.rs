@@ -10,7 +10,7 @@ use crate::aws::Watch;
 use crate::bucket::details::{Details as _, Enrich};
 use crate::bucket::{Bucket as _, Page, Versioning, s3};
 use crate::fault::{Fault, Kind};
-use crate::model::{Listed, State};
+use crate::model::VersionId;
 use crate::setup::estate::{BucketLook, Lifecycle, Looked, MOVES, Replication, Versions};
 
 /// A key that nobody has: what a recheck of it asks is allowed or not all the same.
@@ -53,14 +53,12 @@ pub(super) async fn look(clients: &Clients, name: &str, prefix: &str, enrich: En
 /// Looks at the first version of a page that is no marker, as it is done with new ones. Whether it is a replica:
 /// S3 says so of versions, and not of buckets.
 async fn details(bucket: &s3::Bucket, page: &Page, enrich: Enrich) -> Option<Looked<bool>> {
-    let is_object = |listed: &Listed| matches!(listed.state, State::Object(_));
-    let mut keys = page.keys.iter();
-    let (key, version) =
-        keys.find_map(|(key, entries)| Some((key, entries.iter().find(|listed| is_object(listed))?)))?;
+    let (key, told) = page.keys.entries().find(|(_, told)| !told.is_marker)?;
+    let version = VersionId::parse(Some(told.version));
     let look = async {
-        let head = if enrich.head { bucket.head(key, &version.version).await? } else { None };
+        let head = if enrich.head { bucket.head(key, &version).await? } else { None };
         if enrich.tags {
-            bucket.tags(key, &version.version).await?;
+            bucket.tags(key, &version).await?;
         }
         Ok(head.is_some_and(|head| head.replication.as_deref() == Some("REPLICA")))
     };

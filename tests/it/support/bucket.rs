@@ -144,7 +144,8 @@ impl Bucket for Store {
             .last()
             .filter(|_| end < below.len())
             .map(|(key, entry)| Cursor { key: key.clone(), version: Some(entry.version.clone()) });
-        Ok(Page::of(entries, next, window))
+        let keys = entries.iter().map(|(key, entry)| (key.as_str(), entry.told())).collect();
+        Ok(Page { keys, next, window })
     }
 
     async fn versioning(&self) -> Result<(Versioning, Window), Fault> {
