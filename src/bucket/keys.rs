@@ -121,6 +121,9 @@ impl Keys {
     /// Keeps so many of the keys, the first.
     pub fn truncate(&mut self, length: usize) {
         self.ends.truncate(length);
+        let (name_end, end) = self.ends.last().copied().unwrap_or_default();
+        self.names.truncate(name_end);
+        self.entries.truncate(end);
     }
 
     /// The same entries, of keys that are called otherwise.
@@ -197,3 +200,60 @@ impl PartialEq for Keys {
 }
 
 impl Eq for Keys {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Content, State, VersionId};
+
+    fn listed(version: &str, etag: Option<&str>, storage_class: Option<&str>) -> Listed {
+        Listed {
+            version: VersionId::parse(Some(version)),
+            is_latest: true,
+            state: State::Object(Content { etag: etag.map(str::to_owned), size: Some(7) }),
+            last_modified: Timestamp::from_micros(5),
+            storage_class: storage_class.map(str::to_owned),
+        }
+    }
+
+    fn three() -> (Vec<(&'static str, Vec<Listed>)>, Keys) {
+        let marker = Listed { state: State::Marker, ..listed("m", None, None) };
+        let keys = vec![
+            ("a", vec![listed("1", Some("e"), None), marker]),
+            ("é", vec![listed("2", None, Some("GLACIER"))]),
+            ("z", vec![listed("3", Some("e"), Some("STANDARD"))]),
+        ];
+        let entries = keys.iter().flat_map(|(key, entries)| entries.iter().map(|entry| (*key, entry.told())));
+        let put_in = entries.collect();
+        (keys, put_in)
+    }
+
+    fn taken_out(keys: &Keys) -> Vec<(&str, Vec<Listed>)> {
+        keys.iter().map(|key| (key.name, key.listed())).collect()
+    }
+
+    #[test]
+    fn what_was_put_in_comes_out() {
+        let (expected, mut keys) = three();
+        assert_eq!(taken_out(&keys), expected);
+        assert_eq!((keys.len(), keys.last().map(|key| key.name)), (3, Some("z")));
+        keys.truncate(2);
+        assert_eq!(taken_out(&keys), expected[..2]);
+        assert_eq!(taken_out(&Keys::of(keys.first().unwrap())), expected[..1]);
+        keys.begin("nothing");
+        assert!(keys.last().is_some_and(|last| last.is_empty() && last.name == "nothing"));
+    }
+
+    #[test]
+    fn keys_keep_their_entries_under_other_names() {
+        let (expected, keys) = three();
+        let renamed = keys.clone().rename(|name| Ok::<_, ()>(format!("{name}/{name}"))).unwrap();
+        let (names, entries): (Vec<_>, Vec<_>) = taken_out(&renamed).into_iter().unzip();
+        assert_eq!(names, ["a/a", "é/é", "z/z"]);
+        assert_eq!(entries, expected.into_iter().map(|(_, entries)| entries).collect::<Vec<_>>());
+        assert_eq!(
+            keys.rename(|name| if name == "z" { Err(name.to_owned()) } else { Ok(String::new()) }),
+            Err("z".to_owned())
+        );
+    }
+}

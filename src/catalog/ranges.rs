@@ -12,7 +12,7 @@ use crate::model::{Span, Timestamp, after_prefix};
 /// Postgres for so long, loses it.
 pub const LEASE: Duration = Duration::from_secs(30);
 /// Blocks of the table that a sample of keys is read from.
-const SAMPLE_BLOCKS: f64 = 200.0;
+const SAMPLE_BLOCKS: f64 = 1_000.0;
 
 /// A range that is ours as long as nobody else takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -200,6 +200,21 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_were_forgotten_are_asked_for_again() {
+        let mut join: Join<u8, u8> = Join::default();
+        assert!(join.may_hold_more() && !join.forget_held());
+        for (key, row) in [("b", 1), ("c", 2)] {
+            join.push_held(key.to_owned(), row).expect("in order");
+        }
+        join.end_held();
+        assert!(join.may_hold_more() && join.forget_held());
+        join.push_listed("b".to_owned(), 3).expect("the first");
+        assert_eq!(join.step(), Step::NeedHeld);
+        join.end_held();
+        assert!(!join.may_hold_more() && !join.forget_held() && !join.may_hold_more());
+    }
+
+    #[test]
     fn what_is_out_of_order_is_refused() {
         let mut join: Join<u8, u8> = Join::default();
         join.push_held("b".to_owned(), 1).expect("the first");

@@ -38,7 +38,7 @@ pub use join::{Join, Pair, Step, Unsorted};
 pub use merge::{Horizon, Outcome, Verdict};
 pub use nominate::{Report, Scope};
 pub use observe::{Drift, Glance, Listed, Observation};
-pub use partition::{Span, middle, partition, quantiles, shared};
+pub use partition::{Sample, Span, middle, partition, shared};
 pub use prefix::after_prefix;
 pub use sequencer::Sequencer;
 pub use shown::{Told, is_as_listed};

@@ -11,7 +11,7 @@ use crate::catalog::{Catalog, Connection, Counts, Ending, Repaired, Run, Trigger
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::metrics;
-use crate::model::{Drift, Span, Timestamp, partition, quantiles};
+use crate::model::{Drift, Sample, Span, Timestamp, partition};
 
 mod look;
 mod pages;
@@ -28,7 +28,7 @@ use team::{Task, Team};
 pub use trouble::{Trouble, guard_remedy};
 
 /// How many parts a run begins with for each range in flight, so that a short one ends nothing.
-const PARTS_A_RANGE: usize = 4;
+const PARTS_A_RANGE: usize = 2;
 /// How many rows make a part worth a request of its own.
 const ROWS_A_PART: f64 = 10_000.0;
 
@@ -106,14 +106,14 @@ pub async fn run<B: Bucket>(
     shutdown: &CancellationToken,
 ) -> Result<Summary, Trouble> {
     let Settings { concurrency, max_removals, allow_removals, .. } = *settings;
-    let run = join_or_start(&**bucket, catalog, connection, prefix, settings, clock).await?;
+    let (run, sample) = join_or_start(&**bucket, catalog, connection, prefix, settings, clock).await?;
     tracing::Span::current().record("run_id", run.run_id);
     if allow_removals {
         let allowed = catalog.allow_removals(&run).await;
         allowed.map_err(postgres(connection, "allow removals"))?;
     }
     let task = Task::Run { run: run.clone(), max_removals };
-    let team = Team::new(bucket, catalog, connection, prefix, task, clock, shutdown);
+    let team = Team::new(bucket, catalog, connection, prefix, task, clock, shutdown).knowing(sample);
     let listed = Arc::new(team).list(concurrency).await;
     if let Some(trouble) = listed.as_ref().err().filter(|trouble| trouble.is_final()) {
         let (ending, why) = (Ending::Failed, chain(trouble));
@@ -142,9 +142,10 @@ pub async fn rehearse<B: Bucket>(
     clock: Clock,
     shutdown: &CancellationToken,
 ) -> Result<(), Trouble> {
-    let spans = spans(catalog, connection, prefix, concurrency).await?;
+    let (sample, rows) = sample(catalog, connection, prefix).await?;
+    let spans = spans(&sample, rows, concurrency);
     let task = Task::Rehearsal(Arc::clone(rehearsal));
-    let team = Team::new(bucket, catalog, connection, prefix, task, clock, shutdown);
+    let team = Team::new(bucket, catalog, connection, prefix, task, clock, shutdown).knowing(sample);
     Arc::new(team).rehearse(spans, concurrency).await
 }
 
@@ -172,12 +173,12 @@ async fn join_or_start<B: Bucket>(
     prefix: &str,
     settings: &Settings,
     clock: Clock,
-) -> Result<Run, Trouble> {
+) -> Result<(Run, Sample), Trouble> {
     loop {
         let open = catalog.open_run(connection, prefix).await;
         if let Some(run) = open.map_err(postgres(connection, "look for a run"))? {
             tracing::info!(bucket = connection.bucket, prefix, run_id = run.run_id, "run goes on");
-            return Ok(run);
+            return Ok((run, sample(catalog, connection, prefix).await?.0));
         }
         let needless = || Trouble::Needless(connection.bucket.clone());
         let trigger = settings.trigger.ok_or_else(needless)?;
@@ -189,30 +190,31 @@ async fn join_or_start<B: Bucket>(
             }
         }
         let (versioning, start) = bucket.versioning().await?;
-        let spans = spans(catalog, connection, prefix, settings.concurrency).await?;
+        let (sample, rows) = sample(catalog, connection, prefix).await?;
+        let spans = spans(&sample, rows, settings.concurrency);
         let (ranges, started) = (spans.len(), start.from);
         let run = catalog.start_run(connection, prefix, trigger, &spans, started, clock()).await;
         // None if somebody else was faster.
         if let Some(run) = run.map_err(postgres(connection, "start a run"))? {
             let (bucket, run_id, reason) = (&connection.bucket, run.run_id, trigger.reason().as_str());
             tracing::info!(bucket, prefix, run_id, reason, %versioning, ranges, "run starts");
-            return Ok(run);
+            return Ok((run, sample));
         }
     }
 }
 
-/// The parts a run begins with. Where the catalog has few rows it is one; it is cut on the way, if
-/// the bucket turns out to have many.
-async fn spans(
-    catalog: &Catalog,
-    connection: &Connection,
-    prefix: &str,
-    concurrency: usize,
-) -> Result<Vec<Span>, Trouble> {
+/// Some of the keys in the catalog, and about how many rows there are.
+async fn sample(catalog: &Catalog, connection: &Connection, prefix: &str) -> Result<(Sample, f64), Trouble> {
     let sample = catalog.sample_keys(connection, prefix).await;
     let (keys, rows) = sample.map_err(postgres(connection, "sample the keys"))?;
+    Ok((Sample::of(keys), rows))
+}
+
+/// The parts a run begins with. Where the catalog has few rows it is one; it is cut on the way, if
+/// the bucket turns out to have many.
+fn spans(sample: &Sample, rows: f64, concurrency: usize) -> Vec<Span> {
     let parts = (concurrency * PARTS_A_RANGE).min((rows / ROWS_A_PART) as usize).max(1);
-    Ok(partition(quantiles(keys, parts)))
+    partition(sample.quantiles(parts))
 }
 
 /// What follows when all is listed: removals, if they are not too many, and the new watermark.

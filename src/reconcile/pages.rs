@@ -1,6 +1,10 @@
 //! Pages of a listing, turned into whole keys.
 
 use std::ops::Range;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use crate::bucket::{Bucket, Cursor, Key, Keys, Page};
 use crate::fault::Fault;
@@ -65,12 +69,14 @@ impl Part {
 /// A span of keys read page by page. A key that ends a page may go on with the next one and is held
 /// back until that is known.
 pub(super) struct Pages<'a, B> {
-    bucket: &'a B,
+    bucket: &'a Arc<B>,
     prefix: &'a str,
     ignore: &'a Ignore,
     /// What is listed: its beginning stays, its end may come nearer.
     pub(super) span: Span,
     after: Option<Cursor>,
+    /// The page from there, asked for before it is wanted: the store takes its time for it while we compare.
+    ahead: JoinSet<Result<Page, Fault>>,
     /// The key that may go on, alone.
     open: Option<(Keys, Seen)>,
     is_ended: bool,
@@ -87,11 +93,22 @@ pub(super) enum Broken {
 }
 
 impl<'a, B: Bucket> Pages<'a, B> {
-    pub(super) fn new(bucket: &'a B, prefix: &'a str, ignore: &'a Ignore, span: Span) -> Self {
+    pub(super) fn new(bucket: &'a Arc<B>, prefix: &'a str, ignore: &'a Ignore, span: Span) -> Self {
         // A listing begins after a whole key, never before one: so do spans.
         let after = (span.after.as_str() >= prefix && !span.after.is_empty())
             .then(|| Cursor { key: span.after.clone(), version: None });
-        Self { bucket, prefix, ignore, span, after, open: None, is_ended: false, place: None, window: None }
+        Self {
+            bucket,
+            prefix,
+            ignore,
+            span,
+            after,
+            ahead: JoinSet::new(),
+            open: None,
+            is_ended: false,
+            place: None,
+            window: None,
+        }
     }
 
     /// Whether the last page was read.
@@ -101,10 +118,22 @@ impl<'a, B: Bucket> Pages<'a, B> {
 
     /// Reads a page and gives the keys that are whole now.
     pub(super) async fn next(&mut self) -> Result<Stretch, Broken> {
-        let page = self.bucket.list(self.prefix, self.after.as_ref()).await.map_err(Broken::Fault)?;
+        let page = match self.ahead.join_next().await {
+            Some(Ok(page)) => page,
+            Some(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
+            None => self.bucket.list(self.prefix, self.after.as_ref()).await,
+        };
+        let page = page.map_err(Broken::Fault)?;
         let before = self.place.as_ref().map(|(last, _)| last.as_str());
         check_order(before, &page.keys).map_err(Broken::Unsorted)?;
-        Ok(self.take(page))
+        let stretch = self.take(page);
+        if !self.is_ended {
+            let (bucket, prefix, after) =
+                (Arc::clone(self.bucket), self.prefix.to_owned(), self.after.clone());
+            let ask = async move { bucket.list(&prefix, after.as_ref()).await };
+            self.ahead.spawn(ask.in_current_span());
+        }
+        Ok(stretch)
     }
 
     fn take(&mut self, page: Page) -> Stretch {
@@ -151,8 +180,9 @@ impl<'a, B: Bucket> Pages<'a, B> {
 
     /// Those of the keys that are in the span, and can be in the catalog.
     fn ours(&self, mut keys: Keys) -> Keys {
-        let within = keys.iter().take_while(|key| !self.span.is_before(key.name)).count();
-        keys.truncate(within);
+        if keys.last().is_some_and(|last| self.span.is_before(last.name)) {
+            keys.truncate(keys.iter().take_while(|key| !self.span.is_before(key.name)).count());
+        }
         // No text in Postgres holds a NUL, so no row could.
         let is_odd = |name: &str| name.contains('\0') || self.ignore.has(name);
         if !keys.iter().any(|key| is_odd(key.name)) {

@@ -5,7 +5,7 @@ use super::pages::{Broken, ListedKey, Pages, Stretch};
 use super::team::Team;
 use crate::bucket::Bucket;
 use crate::catalog::{Counts, HeldKey, Place, Progress, Range, Sighting};
-use crate::model::{Fingerprint, Join, Pair, Span, Step, Window, after_prefix, middle};
+use crate::model::{Fingerprint, Join, Pair, Span, Step, Window, after_prefix};
 use crate::{metrics, pulse};
 
 /// Rows read at a time.
@@ -32,7 +32,7 @@ pub(super) struct Sweep<'a, B> {
     join: Join<ListedKey, HeldKey>,
     /// Where the rows go on that were not read.
     place: Option<Place>,
-    /// Something differed since the last page: that, and not the fingerprint, is what costs little then.
+    /// The last page was not what is held. So may be the next, and then its fingerprint would be for nothing.
     is_uneven: bool,
     /// All keys up to here are judged.
     position: String,
@@ -65,7 +65,7 @@ impl<'a, B: Bucket> Sweep<'a, B> {
         Self {
             join: Join::after(&span.after),
             position: span.after.clone(),
-            pages: Pages::new(&*team.bucket, &team.prefix, &team.connection.ignore, span),
+            pages: Pages::new(&team.bucket, &team.prefix, &team.connection.ignore, span),
             team,
             range,
             place: None,
@@ -120,6 +120,7 @@ impl<'a, B: Bucket> Sweep<'a, B> {
         if is_even && self.is_held(&stretch).await? {
             self.pass(&stretch);
         } else {
+            self.is_uneven = is_even;
             for (key, listed) in stretch.listed() {
                 self.join.push_listed(key, listed).map_err(unsorted)?;
             }
@@ -206,7 +207,7 @@ impl<'a, B: Bucket> Sweep<'a, B> {
         let end = || pages.span.to.clone().or_else(|| after_prefix(&team.prefix));
         let cut = (pages.place.as_ref())
             .filter(|_| self.is_long && !pages.is_ended())
-            .and_then(|(place, path)| middle(place, end().as_deref(), *path))
+            .and_then(|(place, path)| team.middle(place, end().as_deref(), *path))
             .filter(|cut| !cut.contains('\0'));
         let Some(window) = pages.window else { return Ok(Hold::Ours) };
         let progress = Progress {

@@ -18,7 +18,7 @@ use crate::catalog::{
     Catalog, Connection, Counts, LEASE, Progress, REMOVALS_MIN, Range, Run, Saved, Sighting,
 };
 use crate::clock::Clock;
-use crate::model::Span;
+use crate::model::{Sample, Span, middle};
 use crate::pulse;
 
 /// How often leases are renewed: twice may fail before one is over.
@@ -46,6 +46,8 @@ pub(super) struct Team<B> {
     pub(super) clock: Clock,
     /// Ends all of them: the process is told to, or one is in trouble.
     pub(super) stop: CancellationToken,
+    /// Keys of the catalog.
+    sample: Sample,
     task: Task,
     /// The leases we hold.
     leases: Mutex<BTreeSet<i64>>,
@@ -77,6 +79,7 @@ impl<B: Bucket> Team<B> {
             prefix: prefix.to_owned(),
             clock,
             stop: shutdown.child_token(),
+            sample: Sample::default(),
             task,
             leases: Mutex::default(),
             withheld: AtomicI64::new(0),
@@ -85,6 +88,11 @@ impl<B: Bucket> Team<B> {
             looks: tokio::sync::Mutex::default(),
             changed: Notify::new(),
         }
+    }
+
+    /// The same, where the catalog is known to have these keys.
+    pub(super) fn knowing(self, sample: Sample) -> Self {
+        Self { sample, ..self }
     }
 
     pub(super) fn postgres(&self, action: &'static str) -> impl Fn(sqlx::Error) -> Trouble {
@@ -205,6 +213,13 @@ impl<B: Bucket> Team<B> {
         judged.map_err(self.postgres("judge what to remove"))
     }
 
+    /// Where what is left of a range could be cut, after `place`, the last key of a page whose keys have `path` characters
+    /// in common: in the middle of what the catalog has there, or in one that needs no catalog.
+    pub(super) fn middle(&self, place: &str, end: Option<&str>, path: usize) -> Option<String> {
+        let known = self.sample.median(place, end).map(str::to_owned);
+        known.or_else(|| middle(place, end, path))
+    }
+
     /// Whether somebody here has nothing to do.
     pub(super) fn is_hungry(&self) -> bool {
         self.hungry.load(Ordering::Relaxed) > 0
@@ -218,15 +233,14 @@ impl<B: Bucket> Team<B> {
     /// Takes a range, as soon as there is one. None when all are done, or the run is.
     async fn next_range(&self) -> Result<Option<Range>, Trouble> {
         let Task::Run { run, .. } = &self.task else { return Ok(None) };
+        // As long as there are some to be had, nobody need cut theirs, and many can take one at once.
+        if let Some(range) = self.take_range(run).await? {
+            return Ok(Some(range));
+        }
         let hungry = Hungry::new(&self.hungry);
         let _look = self.looks.lock().await;
         loop {
-            if self.stop.is_cancelled() {
-                return Err(Trouble::Stopped);
-            }
-            let taken = self.catalog.take_range(run).await.map_err(self.postgres("take a range"))?;
-            if let Some(range) = taken {
-                self.leases().insert(range.lease);
+            if let Some(range) = self.take_range(run).await? {
                 return Ok(Some(range));
             }
             let wanted = self.catalog.want_ranges(run, hungry.count());
@@ -236,6 +250,15 @@ impl<B: Bucket> Team<B> {
             let changed = tokio::time::timeout(pause, self.changed.notified());
             self.stop.run_until_cancelled(changed).await;
         }
+    }
+
+    async fn take_range(&self, run: &Run) -> Result<Option<Range>, Trouble> {
+        if self.stop.is_cancelled() {
+            return Err(Trouble::Stopped);
+        }
+        let taken = self.catalog.take_range(run).await.map_err(self.postgres("take a range"))?;
+        self.leases().extend(taken.iter().map(|range| range.lease));
+        Ok(taken)
     }
 
     async fn keep_leases<T>(&self) -> T {
