@@ -217,7 +217,8 @@ fn flag(element: &str, text: &str) -> Result<bool, Malformed> {
 }
 
 fn size(text: &str) -> Result<i64, Malformed> {
-    text.parse().map_err(|_| Malformed::new(format!("Size is {text:?}, which is no number of bytes")))
+    let size = text.parse().ok().filter(|size| *size >= 0);
+    size.ok_or_else(|| Malformed::new(format!("Size is {text:?}, which is no number of bytes")))
 }
 
 fn date(text: &str) -> Result<Timestamp, Malformed> {

@@ -4,9 +4,9 @@ use super::held::bounds;
 use super::{Catalog, Connection, Place};
 use crate::model::{Fingerprint, Span};
 
-/// What `model::fingerprint` says of a version. A row whose date is not S3's own has none, so that the sum is another
-/// than that of any listing. One more than are listed
-/// is enough to know that there are others.
+/// What `model::fingerprint` says of a version, where each hash is the seed of the next. A row whose date is not S3's
+/// own has none, so that the sum is another than that of any listing. One more than are listed is enough to know that
+/// there are others.
 const FINGERPRINT: &str = "select count(*), coalesce(bit_xor(
         hashtextextended(coalesce(storage_class, ''),
             (date_part('epoch', case when is_exact then last_modified end) * 1e6)::bigint

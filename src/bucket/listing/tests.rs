@@ -150,6 +150,7 @@ fn hostile_documents_say_what_is_wrong() {
         (entry("<Key>a</Key><IsLatest>true</IsLatest>"), "\"a\" has no LastModified"),
         (entry(&format!("<Key>a</Key><LastModified>{DATE}</LastModified>")), "\"a\" has no IsLatest"),
         (entry(&format!("<Key>a</Key>{spare}<Size>-</Size>")), "\"-\", which is no number"),
+        (entry(&format!("<Key>a</Key>{spare}<Size>-1</Size>")), "\"-1\", which is no number"),
         (entry("<LastModified>today</LastModified>"), "\"today\", which is no date"),
         (
             document(&[end, "<EncodingType>url</EncodingType>", &version("a%FFb", "1")]),
