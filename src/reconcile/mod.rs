@@ -28,7 +28,7 @@ use team::{Task, Team};
 pub use trouble::{Trouble, guard_remedy};
 
 /// How many parts a run begins with for each range in flight, so that a short one ends nothing.
-const PARTS_A_RANGE: usize = 2;
+const PARTS_A_RANGE: usize = 4;
 /// How many rows make a part worth a request of its own.
 const ROWS_A_PART: f64 = 10_000.0;
 
@@ -189,8 +189,9 @@ async fn join_or_start<B: Bucket>(
                 return Err(needless());
             }
         }
-        let (versioning, start) = bucket.versioning().await?;
-        let (sample, rows) = sample(catalog, connection, prefix).await?;
+        let sample = sample(catalog, connection, prefix);
+        let (versioning, sampled) = tokio::join!(bucket.versioning(), sample);
+        let ((versioning, start), (sample, rows)) = (versioning?, sampled?);
         let spans = spans(&sample, rows, settings.concurrency);
         let (ranges, started) = (spans.len(), start.from);
         let run = catalog.start_run(connection, prefix, trigger, &spans, started, clock()).await;
