@@ -203,9 +203,9 @@ impl<'a, B: Bucket> Pages<'a, B> {
 /// The end of a span hides what a page shows beyond it, which may be what proves it unsorted.
 fn check_order(before: Option<&str>, keys: &Keys) -> Result<(), Unsorted> {
     let names = || keys.iter().map(|key| key.name);
-    let unsorted = before.into_iter().chain(names()).zip(names().skip(usize::from(before.is_none())));
-    unsorted
-        .into_iter()
-        .find(|(after, key)| key < after)
-        .map_or(Ok(()), |(after, key)| Err(Unsorted { key: key.to_owned(), after: after.to_owned() }))
+    let mut pairs = before.into_iter().chain(names()).zip(names().skip(usize::from(before.is_none())));
+    match pairs.find(|(after, key)| key < after) {
+        Some((after, key)) => Err(Unsorted { key: key.to_owned(), after: after.to_owned() }),
+        None => Ok(()),
+    }
 }

@@ -1,11 +1,16 @@
 //! What Postgres makes of rows is what the model makes of the listing that shows them.
 
+use std::sync::Arc;
+
 use fastrand::Rng;
 use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use stocktake::catalog::{Catalog, Connection, MIGRATOR, Place, Sighting};
 use stocktake::model::{Content, Fingerprint, Listed, Span, State, VersionId};
+use stocktake::reconcile::{Settings, run};
+use tokio_util::sync::CancellationToken;
 
-use crate::support::{at, divided, listed, repair, window};
+use crate::support::{NOW, Store, at, connection, divided, listed, repair, window};
 
 const KEYS: usize = 200;
 
@@ -36,7 +41,7 @@ fn random_keys(seed: u64) -> Vec<(String, Vec<Listed>)> {
     (0..KEYS).map(|number| random_key(&mut rng, number)).collect()
 }
 
-/// Whether the rows of all keys after the first `from` and up to the last of `keys` are as listed.
+/// Whether the rows of all keys after `after`, up to and with the last of `keys`, are as these are listed.
 async fn has(
     catalog: &Catalog,
     connection: &Connection,
@@ -113,4 +118,31 @@ async fn no_difference_escapes(pool: PgPool) {
         }
         assert!(!has(&catalog, &connection, None, &others, fastrand::i64(..)).await, "round {round}: {what}");
     }
+}
+
+/// What a run of its own asks Postgres that is about stretches of rows: each statement is prepared once.
+async fn asked(pool: PgPool, store: &Arc<Store>) -> (bool, bool) {
+    let (catalog, shutdown) = (Catalog::on(pool.clone()), CancellationToken::new());
+    let in_turn = Settings { concurrency: 1, ..Settings::DEFAULT };
+    run(store, &catalog, &connection(""), "", &in_turn, || NOW, &shutdown).await.unwrap();
+    let statements: Vec<String> =
+        sqlx::query_scalar("select statement from pg_prepared_statements").fetch_all(&pool).await.unwrap();
+    let has = |mark: &str| statements.iter().any(|statement| statement.contains(mark));
+    (has("bit_xor("), has("is_present\n     order by key, version_id"))
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn rows_are_read_only_where_they_are_not_as_listed(options: PgPoolOptions, database: PgConnectOptions) {
+    // On one connection, a session that nobody had before.
+    let fresh = async || options.clone().max_connections(1).connect_with(database.clone()).await.unwrap();
+    Catalog::on(fresh().await).connect(&connection(""), NOW).await.unwrap();
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let mut entries: Vec<_> = names.iter().map(|key| (*key, listed("v1", "e1", -9_000, true))).collect();
+    let store = Arc::new(Store::new(2, 0, &entries));
+    assert_eq!(asked(fresh().await, &store).await, (true, true), "no page of the first run is held");
+    assert_eq!(asked(fresh().await, &store).await, (true, false), "all are");
+    entries[3] = ("d", listed("v1", "e2", -9_000, true));
+    store.become_at(1_000, &entries);
+    assert_eq!(asked(fresh().await, &store).await, (true, true), "one is not");
+    assert_eq!(asked(fresh().await, &store).await, (true, false), "it is now");
 }
