@@ -14,6 +14,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderName, Method, Response, StatusCode, Uri, header};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 
 pub(crate) use synthetic::Synthetic;
 
@@ -41,10 +42,16 @@ pub(crate) async fn serve(listener: TcpListener, bucket: Synthetic, weather: Wea
 }
 
 async fn answer(State(store): State<Arc<Store>>, method: Method, uri: Uri) -> Response<Body> {
+    let ready = Instant::now() + store.weather.latency;
+    let response = respond_to(&store, &method, &uri);
     // A timer's shortest is a millisecond.
     if !store.weather.latency.is_zero() {
-        tokio::time::sleep(store.weather.latency).await;
+        tokio::time::sleep_until(ready).await;
     }
+    response
+}
+
+fn respond_to(store: &Store, method: &Method, uri: &Uri) -> Response<Body> {
     if fastrand::f64() < store.weather.errors {
         return if fastrand::bool() {
             error(StatusCode::SERVICE_UNAVAILABLE, "SlowDown")
@@ -55,7 +62,7 @@ async fn answer(State(store): State<Arc<Store>>, method: Method, uri: Uri) -> Re
     let query: Vec<(String, String)> =
         url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
     let asks_for = |name: &str| query.iter().any(|(asked, _)| asked == name);
-    if method == Method::HEAD {
+    if *method == Method::HEAD {
         respond(StatusCode::OK, String::new())
     } else if asks_for("versions") {
         match page::Request::read(&query) {
