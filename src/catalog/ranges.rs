@@ -45,6 +45,8 @@ pub struct Progress {
     pub is_done: bool,
     /// Where the range could be cut: what is beyond it, and nothing else, goes to whoever wants a part.
     pub cut: Option<String>,
+    /// Whether somebody here wants one; whether somebody elsewhere does is in the catalog.
+    pub is_asked: bool,
 }
 
 /// Writes progress down, if the range is still ours, and renews the lease: whether it is, and
@@ -73,7 +75,8 @@ pub(super) async fn advance(
     .fetch_optional(&mut *transaction)
     .await?;
     let Some((run_id, is_wanted)) = advanced else { return Ok(None) };
-    let Some(cut) = progress.cut.as_deref().filter(|_| is_wanted && !progress.is_done) else {
+    let Some(cut) = progress.cut.as_deref().filter(|_| (is_wanted || progress.is_asked) && !progress.is_done)
+    else {
         return Ok(Some(false));
     };
     sqlx::query("update catalog.ranges set range_to = $2, is_wanted = false where range_id = $1")
@@ -147,29 +150,38 @@ impl Catalog {
         }))
     }
 
-    /// Asks those who have a range for a part of it, `count` of them. None if all ranges are done; else
-    /// whether anybody knows of it now: who is saving a range just then does not.
+    /// Asks those elsewhere who have a range, with none of the leases that are `ours`, for a part of it, `count` of
+    /// them. None if all ranges are done; else whether they know of it now: who is saving a range just then does not.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
-    pub async fn want_ranges(&self, run: &Run, count: usize) -> Result<Option<bool>, sqlx::Error> {
+    pub async fn want_ranges(
+        &self,
+        run: &Run,
+        count: usize,
+        ours: &[i64],
+    ) -> Result<Option<bool>, sqlx::Error> {
         let asked = sqlx::query(
             "update catalog.ranges set is_wanted = true
              where range_id in (
                  select range_id from catalog.ranges
                  where run_id = $1 and not is_done and not is_wanted and leased_until > clock_timestamp()
+                   and lease <> all($3)
                  order by keys_listed desc limit $2
                  for update skip locked)",
         )
         .bind(run.run_id)
         .bind(i64::try_from(count).unwrap_or(i64::MAX))
+        .bind(ours)
         .execute(&self.pool)
         .await?
         .rows_affected();
         let are_all_asked: Option<bool> = sqlx::query_scalar(
-            "select bool_and(is_wanted) from catalog.ranges where run_id = $1 and not is_done",
+            "select bool_and(is_wanted or coalesce(lease = any($2), false))
+             from catalog.ranges where run_id = $1 and not is_done",
         )
         .bind(run.run_id)
+        .bind(ours)
         .fetch_one(&self.pool)
         .await?;
         Ok(are_all_asked.map(|are_all_asked| asked > 0 || are_all_asked))

@@ -81,9 +81,19 @@ impl Sample {
 
     /// The middle of what was drawn after `place` and before `end`, if any was.
     pub fn median(&self, place: &str, end: Option<&str>) -> Option<&str> {
+        let between = self.between(place, end);
+        between.get(between.len() / 2).map(String::as_str)
+    }
+
+    /// How many were drawn after `place` and before `end`.
+    pub fn count(&self, place: &str, end: Option<&str>) -> usize {
+        self.between(place, end).len()
+    }
+
+    fn between(&self, place: &str, end: Option<&str>) -> &[String] {
         let begin = self.0.partition_point(|key| key.as_str() <= place);
         let end = self.0.partition_point(|key| end.is_none_or(|end| key.as_str() < end));
-        self.0.get(begin..end)?.get(end.saturating_sub(begin) / 2).map(String::as_str)
+        self.0.get(begin..end).unwrap_or_default()
     }
 }
 
@@ -211,6 +221,10 @@ mod tests {
             assert_eq!(sample.median(place, end), median, "between {place:?} and {end:?}");
         }
         assert_eq!(Sample::default().median("", None), None);
+        assert_eq!(
+            [sample.count("a", Some("e")), sample.count("", None), sample.count("f", None)],
+            [4, 7, 0]
+        );
     }
 
     proptest! {

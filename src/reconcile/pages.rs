@@ -116,7 +116,8 @@ impl<'a, B: Bucket> Pages<'a, B> {
         self.is_ended
     }
 
-    /// Reads a page and gives the keys that are whole now.
+    /// Reads a page and gives the keys that are whole now. Without [`Self::ask`] nobody asks for the next one before
+    /// it is wanted.
     pub(super) async fn next(&mut self) -> Result<Stretch, Broken> {
         let page = match self.ahead.join_next().await {
             Some(Ok(page)) => page,
@@ -126,14 +127,17 @@ impl<'a, B: Bucket> Pages<'a, B> {
         let page = page.map_err(Broken::Fault)?;
         let before = self.place.as_ref().map(|(last, _)| last.as_str());
         check_order(before, &page.keys).map_err(Broken::Unsorted)?;
-        let stretch = self.take(page);
-        if !self.is_ended {
-            let (bucket, prefix, after) =
-                (Arc::clone(self.bucket), self.prefix.to_owned(), self.after.clone());
-            let ask = async move { bucket.list(&prefix, after.as_ref()).await };
-            self.ahead.spawn(ask.in_current_span());
+        Ok(self.take(page))
+    }
+
+    /// Asks for the page after the one that was read, if there is to be one.
+    pub(super) fn ask(&mut self) {
+        if self.is_ended {
+            return;
         }
-        Ok(stretch)
+        let (bucket, prefix, after) = (Arc::clone(self.bucket), self.prefix.to_owned(), self.after.clone());
+        let ask = async move { bucket.list(&prefix, after.as_ref()).await };
+        self.ahead.spawn(ask.in_current_span());
     }
 
     fn take(&mut self, page: Page) -> Stretch {

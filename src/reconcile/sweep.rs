@@ -80,26 +80,24 @@ impl<'a, B: Bucket> Sweep<'a, B> {
             match self.join.step() {
                 Step::NeedListed => {
                     pulse::beat();
-                    let is_asked = self.team.is_hungry() && self.is_long;
-                    let is_due = self.unsaved.pages >= PAGES_A_SAVE || is_asked;
-                    if is_due && self.save(false).await? == Hold::Lost {
+                    if self.read_page().await? == Hold::Lost {
                         return Ok(Hold::Lost);
                     }
-                    self.read_page().await?;
                 }
                 Step::NeedHeld => self.read_rows().await?,
                 Step::Pair(pair) => {
                     self.judge(pair)?;
-                    if self.unsaved.different.len() >= REPAIRS_MAX && self.save(false).await? == Hold::Lost {
+                    let is_due = self.unsaved.different.len() >= REPAIRS_MAX;
+                    if is_due && self.save(false, self.cut()).await? == Hold::Lost {
                         return Ok(Hold::Lost);
                     }
                 }
-                Step::Done => return self.save(true).await,
+                Step::Done => return self.save(true, None).await,
             }
         }
     }
 
-    async fn read_page(&mut self) -> Result<(), Trouble> {
+    async fn read_page(&mut self) -> Result<Hold, Trouble> {
         let is_even = !std::mem::take(&mut self.is_uneven);
         if is_even && self.join.forget_held() {
             self.place = Some(Place::after(&self.position));
@@ -115,8 +113,16 @@ impl<'a, B: Bucket> Sweep<'a, B> {
         let keys = stretch.keys().count() - ignored;
         metrics::ignored_keys(&team.connection.bucket).increment(ignored as u64);
         metrics::reconcile_keys().increment(keys as u64);
-        self.unsaved.pages += 1;
         self.is_long = true;
+        // Now it is known whether the range goes on, and the page it goes on with is not asked for yet.
+        let is_due = self.unsaved.pages >= PAGES_A_SAVE;
+        let is_asked = self.hear();
+        let cut = (is_due || is_asked).then(|| self.cut()).flatten();
+        if (is_due || cut.is_some()) && self.save(false, cut).await? == Hold::Lost {
+            return Ok(Hold::Lost);
+        }
+        self.unsaved.pages += 1;
+        self.pages.ask();
         if is_even && self.is_held(&stretch).await? {
             self.pass(&stretch);
         } else {
@@ -128,7 +134,7 @@ impl<'a, B: Bucket> Sweep<'a, B> {
         if self.pages.is_ended() {
             self.join.end_listed();
         }
-        Ok(())
+        Ok(Hold::Ours)
     }
 
     /// Whether what the catalog holds is what is listed, by the fingerprints of both: then no row need be read.
@@ -194,27 +200,43 @@ impl<'a, B: Bucket> Sweep<'a, B> {
         Ok(())
     }
 
-    /// Repairs what differs and notes how far we are, in one transaction; gives a part of the range
-    /// away, if somebody wants one.
+    /// Tells how far we are. Whether somebody here asks for a part of the range.
+    fn hear(&self) -> bool {
+        let Some((range, (place, _))) = self.range.as_ref().zip(self.pages.place.as_ref()) else {
+            return false;
+        };
+        self.team.hear(range, place, self.end().as_deref())
+    }
+
+    /// Where the range could be cut, if there is anything to give away.
+    fn cut(&self) -> Option<String> {
+        let Self { team, pages, .. } = self;
+        let (place, path) = pages.place.as_ref().filter(|_| self.is_long && !pages.is_ended())?;
+        team.middle(place, self.end().as_deref(), *path).filter(|cut| !cut.contains('\0'))
+    }
+
+    /// What no key of the range is after.
+    fn end(&self) -> Option<String> {
+        self.pages.span.to.clone().or_else(|| after_prefix(&self.team.prefix))
+    }
+
+    /// Repairs what differs and notes how far we are, in one transaction; gives away what is beyond `cut`,
+    /// if somebody wants it.
     #[tracing::instrument(skip_all, fields(different = self.unsaved.different.len()))]
-    async fn save(&mut self, is_done: bool) -> Result<Hold, Trouble> {
+    async fn save(&mut self, is_done: bool, cut: Option<String>) -> Result<Hold, Trouble> {
         let unsaved = std::mem::take(&mut self.unsaved);
         let Self { team, range, pages, .. } = self;
         let Some(range) = range else {
             team.rehearse_repairs(&unsaved.different, unsaved.counts).await?;
             return Ok(Hold::Ours);
         };
-        let end = || pages.span.to.clone().or_else(|| after_prefix(&team.prefix));
-        let cut = (pages.place.as_ref())
-            .filter(|_| self.is_long && !pages.is_ended())
-            .and_then(|(place, path)| team.middle(place, end().as_deref(), *path))
-            .filter(|cut| !cut.contains('\0'));
         let Some(window) = pages.window else { return Ok(Hold::Ours) };
         let progress = Progress {
             position: self.position.clone(),
             counts: unsaved.counts,
             window_to: window.to,
             is_done,
+            is_asked: cut.is_some() && team.answer(range),
             cut,
         };
         let saved = team.save(range, &unsaved.different, &progress).await?;

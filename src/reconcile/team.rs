@@ -1,6 +1,7 @@
 //! Those who go through the ranges of one run in this process.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,15 +50,15 @@ pub(super) struct Team<B> {
     /// Keys of the catalog.
     sample: Sample,
     task: Task,
-    /// The leases we hold.
-    leases: Mutex<BTreeSet<i64>>,
+    /// By the leases that we hold.
+    leases: Mutex<BTreeMap<i64, Held>>,
     /// How many present versions were found gone here, and with how many to look at that.
     withheld: AtomicI64,
     guard_at: AtomicI64,
     /// How many have no range.
     hungry: AtomicUsize,
-    /// One of them at a time looks for one.
-    looks: tokio::sync::Mutex<()>,
+    /// One of them at a time looks for one, and notes whether all are done.
+    looks: tokio::sync::Mutex<bool>,
     /// There is a range more, or one less to be done.
     changed: Notify,
 }
@@ -220,9 +221,27 @@ impl<B: Bucket> Team<B> {
         known.or_else(|| middle(place, end, path))
     }
 
-    /// Whether somebody here has nothing to do.
-    pub(super) fn is_hungry(&self) -> bool {
-        self.hungry.load(Ordering::Relaxed) > 0
+    /// Notes that of a range is left what is after `place` and before `end`. Whether somebody here asks for a part of it.
+    pub(super) fn hear(&self, range: &Range, place: &str, end: Option<&str>) -> bool {
+        let left = self.sample.count(place, end);
+        self.leases().get_mut(&range.lease).is_some_and(|held| {
+            held.left = left;
+            held.is_asked
+        })
+    }
+
+    /// Whether somebody here asks for a part of a range, who is given one now.
+    pub(super) fn answer(&self, range: &Range) -> bool {
+        self.leases().get_mut(&range.lease).is_some_and(|held| std::mem::take(&mut held.is_asked))
+    }
+
+    /// Asks for parts of so many ranges here, of the longest first. How many parts too few that is.
+    fn ask(&self, count: usize) -> usize {
+        let mut leases = self.leases();
+        let missing = count.saturating_sub(leases.values().filter(|held| held.is_asked).count());
+        let mut others: Vec<&mut Held> = leases.values_mut().filter(|held| !held.is_asked).collect();
+        others.sort_unstable_by_key(|held| Reverse(held.left));
+        missing - others.into_iter().take(missing).map(|held| held.is_asked = true).count()
     }
 
     /// There is a new range to be had.
@@ -238,18 +257,28 @@ impl<B: Bucket> Team<B> {
             return Ok(Some(range));
         }
         let hungry = Hungry::new(&self.hungry);
-        let _look = self.looks.lock().await;
-        loop {
+        let mut are_all_done = self.looks.lock().await;
+        while !*are_all_done {
             if let Some(range) = self.take_range(run).await? {
                 return Ok(Some(range));
             }
-            let wanted = self.catalog.want_ranges(run, hungry.count());
-            let wanted = wanted.await.map_err(self.postgres("look for a range"))?;
-            let Some(is_known) = wanted else { return Ok(None) };
-            let pause = if is_known { LOOK_EVERY } else { ASK_AGAIN };
+            let mut pause = LOOK_EVERY;
+            let missing = self.ask(hungry.count());
+            if missing > 0 {
+                let wanted = self.catalog.want_ranges(run, missing, &self.our_leases()).await;
+                match wanted.map_err(self.postgres("look for a range"))? {
+                    Some(true) => {}
+                    Some(false) => pause = ASK_AGAIN,
+                    None => {
+                        *are_all_done = true;
+                        break;
+                    }
+                }
+            }
             let changed = tokio::time::timeout(pause, self.changed.notified());
             self.stop.run_until_cancelled(changed).await;
         }
+        Ok(None)
     }
 
     async fn take_range(&self, run: &Run) -> Result<Option<Range>, Trouble> {
@@ -257,7 +286,10 @@ impl<B: Bucket> Team<B> {
             return Err(Trouble::Stopped);
         }
         let taken = self.catalog.take_range(run).await.map_err(self.postgres("take a range"))?;
-        self.leases().extend(taken.iter().map(|range| range.lease));
+        if let Some(Range { lease, span, .. }) = &taken {
+            let left = self.sample.count(&span.after, span.to.as_deref());
+            self.leases().insert(*lease, Held { left, is_asked: false });
+        }
         Ok(taken)
     }
 
@@ -265,7 +297,7 @@ impl<B: Bucket> Team<B> {
         let Task::Run { run, .. } = &self.task else { return pending().await };
         loop {
             tokio::time::sleep(RENEW_EVERY).await;
-            let leases: Vec<i64> = self.leases().iter().copied().collect();
+            let leases = self.our_leases();
             // Who cannot reach Postgres in time loses them, and finds out when it saves.
             if let Err(error) = self.catalog.renew_leases(run, &leases).await {
                 tracing::debug!(%error, run_id = run.run_id, "renew the leases of ranges");
@@ -274,7 +306,7 @@ impl<B: Bucket> Team<B> {
     }
 
     async fn give_back(&self) {
-        let leases: Vec<i64> = self.leases().iter().copied().collect();
+        let leases = self.our_leases();
         let Task::Run { run, .. } = &self.task else { return };
         if leases.is_empty() {
             return;
@@ -284,9 +316,21 @@ impl<B: Bucket> Team<B> {
         }
     }
 
-    fn leases(&self) -> std::sync::MutexGuard<'_, BTreeSet<i64>> {
+    fn our_leases(&self) -> Vec<i64> {
+        self.leases().keys().copied().collect()
+    }
+
+    fn leases(&self) -> std::sync::MutexGuard<'_, BTreeMap<i64, Held>> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What we know of a range that is ours.
+struct Held {
+    /// How many keys of the sample are left in it.
+    left: usize,
+    /// Somebody here asks for a part of it.
+    is_asked: bool,
 }
 
 /// Somebody without a range, counted as long as that lasts.

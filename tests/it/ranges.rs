@@ -1,6 +1,7 @@
 //! The ranges of a run: several at once, for several daemons, through any death.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::PgPool;
 use stocktake::catalog::{Catalog, Connection, MIGRATOR, Sighting, Trigger};
@@ -73,26 +74,47 @@ async fn several_at_once_list_each_key_once(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
+async fn who_has_nothing_to_do_gets_a_part_after_the_next_page(pool: PgPool) {
+    let (catalog, connection) = connected(pool.clone()).await;
+    let keys_there = numbered("k", 32);
+    let objects: Vec<_> =
+        keys_there.iter().map(|key| (key.as_str(), listed("v1", "e1", -9_000, true))).collect();
+    // Fewer pages than progress is saved after by itself.
+    let store = Arc::new(Store::new(4, 0, &objects));
+    store.script(&vec![Played::Late(Duration::from_millis(50)); 32]);
+    let shutdown = CancellationToken::new();
+    let found = run(&store, &catalog, &connection, "", &MANY, || NOW, &shutdown).await.unwrap();
+    assert_eq!((found.counts.keys, keys(&pool).await), (32, keys_there));
+    assert!(store.begins() > 0, "nobody gave anything away in {} pages", store.requests());
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
 async fn two_daemons_share_a_run(pool: PgPool) {
     let (catalog, connection) = connected(pool.clone()).await;
     let keys_there = numbered("k", 300);
     let entries = objects(&keys_there);
     let shutdown = CancellationToken::new();
-    let stores = [Arc::new(Store::new(4, 0, &entries)), Arc::new(Store::new(4, 0, &entries))];
-    // Begun before, and in parts, so that both find one.
-    let spans = partition(vec!["k0100".to_owned(), "k0200".to_owned()]);
-    let begun =
-        catalog.start_run(&connection, "", Trigger::Operator, &spans, at(0), NOW).await.unwrap().unwrap();
-    let other = Catalog::on(pool.clone());
-    let (one, two) = tokio::join!(
-        run(&stores[0], &catalog, &connection, "", &IN_TURN, || NOW, &shutdown),
-        run(&stores[1], &other, &connection, "", &IN_TURN, || NOW, &shutdown),
-    );
-    let (one, two) = (one.unwrap(), two.unwrap());
-    assert_eq!((one.run_id, two.run_id), (Some(begun.run_id), Some(begun.run_id)));
-    assert_eq!((one.counts.keys, two.counts.keys), (300, 300), "both tell of all of it");
-    assert_eq!((runs(&pool).await, keys(&pool).await), (vec!["complete".to_owned()], keys_there));
-    assert!(stores.iter().all(|store| store.requests() > 0), "both were at work");
+    // Begun before: in parts, so that both find one, and as a whole, of which one gives the other a part.
+    for (clock, bounds) in [(0, vec!["k0100".to_owned(), "k0200".to_owned()]), (5_000, Vec::new())] {
+        let stores = [0, 1].map(|_| Arc::new(Store::new(4, clock, &entries)));
+        for store in &stores {
+            store.script(&vec![Played::Late(Duration::from_millis(5)); 200]);
+        }
+        let spans = partition(bounds);
+        let begun = catalog.start_run(&connection, "", Trigger::Operator, &spans, at(clock), NOW).await;
+        let begun = begun.unwrap().unwrap();
+        let other = Catalog::on(pool.clone());
+        let (one, two) = tokio::join!(
+            run(&stores[0], &catalog, &connection, "", &IN_TURN, || NOW, &shutdown),
+            run(&stores[1], &other, &connection, "", &IN_TURN, || NOW, &shutdown),
+        );
+        let (one, two) = (one.unwrap(), two.unwrap());
+        assert_eq!((one.run_id, two.run_id), (Some(begun.run_id), Some(begun.run_id)));
+        assert_eq!((one.counts.keys, two.counts.keys), (300, 300), "both tell of all of it");
+        assert_eq!(keys(&pool).await, keys_there);
+        assert!(stores.iter().all(|store| store.requests() > 0), "both were at work");
+    }
+    assert_eq!(runs(&pool).await, ["complete", "complete"]);
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

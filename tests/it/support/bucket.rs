@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use stocktake::bucket::rules::Rules;
 use stocktake::bucket::{Bucket, Cursor, Page, Versioning};
@@ -16,6 +17,8 @@ use super::{fault, window};
 pub(crate) enum Played {
     /// As it should.
     Well,
+    /// So, after a while.
+    Late(Duration),
     /// With this answer.
     Fault(&'static str),
     /// Not at all.
@@ -122,6 +125,7 @@ impl Bucket for Store {
         };
         match played {
             Played::Well => {}
+            Played::Late(pause) => tokio::time::sleep(pause).await,
             Played::Fault(answer) => return Err(fault(answer)),
             Played::Hang => std::future::pending().await,
         }

@@ -90,7 +90,14 @@ pub(crate) async fn started(catalog: &Catalog, connection: &Connection, start: T
 
 /// Progress to the end of a range, seen at `window_to` at the latest.
 pub(crate) fn done(window_to: Timestamp) -> Progress {
-    Progress { position: "z".to_owned(), counts: Counts::default(), window_to, is_done: true, cut: None }
+    Progress {
+        position: "z".to_owned(),
+        counts: Counts::default(),
+        window_to,
+        is_done: true,
+        cut: None,
+        is_asked: false,
+    }
 }
 
 /// What a run does that has seen this and no more, but to complete.
