@@ -28,7 +28,7 @@ use team::{Task, Team};
 pub use trouble::{Trouble, guard_remedy};
 
 /// How many parts a run begins with for each range in flight, so that a short one ends nothing.
-const PARTS_A_RANGE: usize = 4;
+const PARTS_A_RANGE: usize = 2;
 /// How many rows make a part worth a request of its own.
 const ROWS_A_PART: f64 = 10_000.0;
 
