@@ -70,15 +70,13 @@ impl Watched {
         let versions = self.store.looks();
         let task = tokio::spawn(self.keeper(clock).keep_true(shutdown.clone()));
         eventually("a look", async || (self.store.looks() > versions).then_some(())).await;
-        // What follows the look is over when nothing is under way and due any more.
-        let mut last = self.reasons().await;
-        loop {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+        // What follows the look is over when nothing is under way, and nothing begins for a while.
+        let (mut last, mut calm) = (self.reasons().await, 0);
+        while calm < 5 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
             let open = self.catalog.open_runs(&self.connection).await.unwrap();
             let reasons = self.reasons().await;
-            if open.is_empty() && reasons == last {
-                break;
-            }
+            calm = if open.is_empty() && reasons == last { calm + 1 } else { 0 };
             last = reasons;
         }
         shutdown.cancel();
