@@ -96,7 +96,7 @@ async fn under_faults_without_end_nothing_is_lost_and_nothing_grows() {
     }
     must_be_true(&stage, &config, &buckets).await;
     let mut verdict = Verdict::of(&samples, plan.lasts >= GROWTH_SHOWS_AFTER);
-    verdict.at_rest(&Sample::take(began.elapsed(), &mut replicas, &stage.pool).await);
+    verdict.at_rest(&Sample::at_rest(began, &mut replicas, &stage.pool).await);
     verdict.calm(&replicas);
     let [first, second] = replicas;
     first.daemon.stop().await;

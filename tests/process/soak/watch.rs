@@ -5,6 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use sqlx::PgPool;
+use tokio::time::Instant;
 
 use super::replica::Replica;
 use super::tables;
@@ -12,11 +13,13 @@ use super::tables;
 /// What a daemon may hold open of Postgres: `database.max_connections`, one to see whether it is there, and the status
 /// page's three.
 const CONNECTIONS_MAX: i64 = 14;
-/// What one at rest may have open: those connections, those to S3 and SQS that were at work at once a moment ago and the
-/// SDK keeps for later (a run has 16, and they come from several), and a few of its own.
-const FILES_MAX: f64 = 60.0;
+/// What one at rest may have open: those connections, as many to S3 and SQS as the SDK keeps for later, and a few of its
+/// own.
+const FILES_MAX: f64 = 40.0;
 /// And one at work: it has as many connections as it has requests under way, and messages that came late are many at once.
 const FILES_AT_WORK_MAX: f64 = 250.0;
+/// How long it may take to come to rest: the SDK keeps a connection that it does not need for 90 s.
+const RESTS_WITHIN: Duration = Duration::from_secs(120);
 /// By how much the middle of the last quarter may exceed that of the second: a tenth, and so much of each.
 const SHARE: f64 = 0.1;
 const MEMORY_SLACK: f64 = 5.0;
@@ -53,6 +56,19 @@ pub(super) struct Sample {
 }
 
 impl Sample {
+    /// Looks until what was opened for a run that just ended is given back, or that takes too long.
+    pub(super) async fn at_rest(began: Instant, replicas: &mut [Replica; 2], pool: &PgPool) -> Self {
+        let deadline = Instant::now() + RESTS_WITHIN;
+        loop {
+            let sample = Self::take(began.elapsed(), replicas, pool).await;
+            if sample.processes.iter().all(|process| process.files <= FILES_MAX) || deadline < Instant::now()
+            {
+                return sample;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     /// Looks; fails if one of the daemons has ended by itself.
     pub(super) async fn take(at: Duration, replicas: &mut [Replica; 2], pool: &PgPool) -> Self {
         let processes = replicas.each_mut().map(|replica| {
