@@ -5,14 +5,12 @@ use std::time::Duration;
 use sqlx::{FromRow, PgConnection};
 
 use super::rows::date;
-use super::{Catalog, Connection, Counts, Run};
-use crate::model::{Span, Timestamp, after_prefix};
+use super::{Catalog, Counts, Run};
+use crate::model::{Span, Timestamp};
 
 /// How long a range that was taken is ours unless the lease is renewed. Who dies, or is cut off from
 /// Postgres for so long, loses it.
 pub const LEASE: Duration = Duration::from_secs(30);
-/// Blocks of the table that a sample of keys is read from.
-const SAMPLE_BLOCKS: f64 = 1_000.0;
 
 /// A range that is ours as long as nobody else takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +41,8 @@ pub struct Progress {
     pub window_to: Timestamp,
     /// Whether that was all.
     pub is_done: bool,
-    /// Where the range could be cut: what is beyond it, and nothing else, goes to whoever wants a part.
-    pub cut: Option<String>,
+    /// Where the range could be cut: what is beyond the first, and nothing else, goes to whoever wants a part.
+    pub cuts: Vec<String>,
     /// Whether somebody here wants one; whether somebody elsewhere does is in the catalog.
     pub is_asked: bool,
 }
@@ -75,16 +73,18 @@ pub(super) async fn advance(
     .fetch_optional(&mut *transaction)
     .await?;
     let Some((run_id, is_wanted)) = advanced else { return Ok(None) };
-    let Some(cut) = progress.cut.as_deref().filter(|_| (is_wanted || progress.is_asked) && !progress.is_done)
-    else {
-        return Ok(Some(false));
-    };
+    let is_cut = (is_wanted || progress.is_asked) && !progress.is_done;
+    let Some(first) = progress.cuts.first().filter(|_| is_cut) else { return Ok(Some(false)) };
     sqlx::query("update catalog.ranges set range_to = $2, is_wanted = false where range_id = $1")
         .bind(range.range_id)
-        .bind(cut)
+        .bind(first)
         .execute(&mut *transaction)
         .await?;
-    add(transaction, run_id, &[Span { after: cut.to_owned(), to: range.span.to.clone() }]).await?;
+    let ends = progress.cuts.iter().skip(1).map(Some).chain([range.span.to.as_ref()]);
+    let beyond = progress.cuts.iter().zip(ends);
+    let beyond: Vec<Span> =
+        beyond.map(|(after, to)| Span { after: after.clone(), to: to.cloned() }).collect();
+    add(transaction, run_id, &beyond).await?;
     Ok(Some(true))
 }
 
@@ -229,38 +229,5 @@ impl Catalog {
         .execute(&self.pool)
         .await
         .map(drop)
-    }
-
-    /// Some of the keys that the catalog has below `prefix`, from blocks of the table chosen by
-    /// chance, and about how many rows there are. What it costs hardly grows with the table.
-    ///
-    /// # Errors
-    /// When Postgres is away or refuses.
-    pub async fn sample_keys(
-        &self,
-        connection: &Connection,
-        prefix: &str,
-    ) -> Result<(Vec<String>, f64), sqlx::Error> {
-        let blocks: Option<f64> = sqlx::query_scalar(
-            "select sum(pg_relation_size(relid))::float8 / current_setting('block_size')::float8
-             from pg_partition_tree(catalog.partition_of($1))",
-        )
-        .bind(&connection.bucket)
-        .fetch_one(&self.pool)
-        .await?;
-        let Some(blocks) = blocks else { return Ok((Vec::new(), 0.0)) };
-        let percent = (100.0 * SAMPLE_BLOCKS / blocks).min(100.0);
-        let keys: Vec<String> = sqlx::query_scalar(
-            "select key from catalog.slots tablesample system ($4)
-             where bucket = $1 and key >= $2 and ($3::text is null or key < $3)",
-        )
-        .bind(&connection.bucket)
-        .bind(prefix)
-        .bind(after_prefix(prefix))
-        .bind(percent as f32)
-        .fetch_all(&self.pool)
-        .await?;
-        let rows = keys.len() as f64 * 100.0 / percent;
-        Ok((keys, rows))
     }
 }

@@ -3,6 +3,7 @@
 use sqlx::FromRow;
 
 use super::{Catalog, Connection, Counts};
+use crate::model::Span;
 
 /// How far a run has come, over all processes at work on it, as of what they last saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,7 +77,7 @@ impl Catalog {
         if self.horizon(connection).await?.watermark.is_none() {
             return Ok(None);
         }
-        let (_, rows) = self.sample_keys(connection, prefix).await?;
-        Ok(Some(rows as i64))
+        let sample = self.sample_keys(connection, prefix).await?;
+        Ok(Some(sample.rows(&Span::all()) as i64))
     }
 }

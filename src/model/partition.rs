@@ -60,43 +60,6 @@ pub fn partition(mut bounds: Vec<String>) -> Vec<Span> {
     spans
 }
 
-/// Keys drawn by chance, each as often as it was drawn: where there are many of them, there is much to list.
-#[derive(Clone, Debug, Default)]
-pub struct Sample(Vec<String>);
-
-impl Sample {
-    /// Keys in any order.
-    pub fn of(mut keys: Vec<String>) -> Self {
-        keys.sort_unstable();
-        Self(keys)
-    }
-
-    /// Bounds that cut what was drawn into so many parts of equal size.
-    pub fn quantiles(&self, parts: usize) -> Vec<String> {
-        let bound = |part: usize| self.0.get(part * self.0.len() / parts).cloned();
-        let mut bounds: Vec<String> = (1..parts).filter_map(bound).collect();
-        bounds.dedup();
-        bounds
-    }
-
-    /// The middle of what was drawn after `place` and before `end`, if any was.
-    pub fn median(&self, place: &str, end: Option<&str>) -> Option<&str> {
-        let between = self.between(place, end);
-        between.get(between.len() / 2).map(String::as_str)
-    }
-
-    /// How many were drawn after `place` and before `end`.
-    pub fn count(&self, place: &str, end: Option<&str>) -> usize {
-        self.between(place, end).len()
-    }
-
-    fn between(&self, place: &str, end: Option<&str>) -> &[String] {
-        let begin = self.0.partition_point(|key| key.as_str() <= place);
-        let end = self.0.partition_point(|key| end.is_none_or(|end| key.as_str() < end));
-        self.0.get(begin..end).unwrap_or_default()
-    }
-}
-
 /// How many characters two keys have in common at their beginning.
 pub fn shared(one: &str, other: &str) -> usize {
     one.chars().zip(other.chars()).take_while(|(one, other)| one == other).count()
@@ -200,46 +163,11 @@ mod tests {
         assert!(!spans[1].contains("c") && spans[1].contains("c\u{1}"));
     }
 
-    #[test]
-    fn quantiles_cut_a_sample_into_equal_parts() {
-        let sample = ('a'..='h').rev().map(String::from).collect();
-        assert_eq!(Sample::of(sample).quantiles(4), ["c", "e", "g"]);
-    }
-
-    #[test]
-    fn the_middle_of_a_sample_lies_where_much_was_drawn() {
-        let sample = Sample::of(["a", "c", "c", "c", "d", "e", "f"].map(String::from).to_vec());
-        for (place, end, median) in [
-            ("", None, Some("c")),
-            ("a", Some("d"), Some("c")),
-            ("c", None, Some("e")),
-            ("c", Some("e"), Some("d")),
-            ("d", Some("e"), None),
-            ("f", None, None),
-            ("e", Some("b"), None),
-        ] {
-            assert_eq!(sample.median(place, end), median, "between {place:?} and {end:?}");
-        }
-        assert_eq!(Sample::default().median("", None), None);
-        assert_eq!(
-            [sample.count("a", Some("e")), sample.count("", None), sample.count("f", None)],
-            [4, 7, 0]
-        );
-    }
-
     proptest! {
         #[test]
         fn each_key_is_in_one_part(bounds in vec(keys(), 0..9), key in keys()) {
             let spans = partition(bounds);
             prop_assert_eq!(spans.iter().filter(|span| span.contains(&key)).count(), 1);
-        }
-
-        #[test]
-        fn a_sample_is_cut_into_no_more_parts_than_wanted(sample in vec(keys(), 0..50), parts in 1_usize..9) {
-            let bounds = Sample::of(sample.clone()).quantiles(parts);
-            prop_assert!(bounds.len() < parts);
-            prop_assert!(bounds.iter().all(|bound| sample.contains(bound)));
-            prop_assert!(bounds.is_sorted_by(|one, other| one < other));
         }
 
         #[test]

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::metrics;
 use crate::model::{Drift, Sample, Span, Timestamp, partition};
 
+mod leases;
 mod look;
 mod pages;
 mod rehearsal;
@@ -142,8 +143,8 @@ pub async fn rehearse<B: Bucket>(
     clock: Clock,
     shutdown: &CancellationToken,
 ) -> Result<(), Trouble> {
-    let (sample, rows) = sample(catalog, connection, prefix).await?;
-    let spans = spans(&sample, rows, concurrency);
+    let sample = sample(catalog, connection, prefix).await?;
+    let spans = spans(&sample, concurrency);
     let task = Task::Rehearsal(Arc::clone(rehearsal));
     let team = Team::new(bucket, catalog, connection, prefix, task, clock, shutdown).knowing(sample);
     Arc::new(team).rehearse(spans, concurrency).await
@@ -178,7 +179,7 @@ async fn join_or_start<B: Bucket>(
         let open = catalog.open_run(connection, prefix).await;
         if let Some(run) = open.map_err(postgres(connection, "look for a run"))? {
             tracing::info!(bucket = connection.bucket, prefix, run_id = run.run_id, "run goes on");
-            return Ok((run, sample(catalog, connection, prefix).await?.0));
+            return Ok((run, sample(catalog, connection, prefix).await?));
         }
         let needless = || Trouble::Needless(connection.bucket.clone());
         let trigger = settings.trigger.ok_or_else(needless)?;
@@ -191,8 +192,8 @@ async fn join_or_start<B: Bucket>(
         }
         let sample = sample(catalog, connection, prefix);
         let (versioning, sampled) = tokio::join!(bucket.versioning(), sample);
-        let ((versioning, start), (sample, rows)) = (versioning?, sampled?);
-        let spans = spans(&sample, rows, settings.concurrency);
+        let ((versioning, start), sample) = (versioning?, sampled?);
+        let spans = spans(&sample, settings.concurrency);
         let (ranges, started) = (spans.len(), start.from);
         let run = catalog.start_run(connection, prefix, trigger, &spans, started, clock()).await;
         // None if somebody else was faster.
@@ -204,18 +205,16 @@ async fn join_or_start<B: Bucket>(
     }
 }
 
-/// Some of the keys in the catalog, and about how many rows there are.
-async fn sample(catalog: &Catalog, connection: &Connection, prefix: &str) -> Result<(Sample, f64), Trouble> {
-    let sample = catalog.sample_keys(connection, prefix).await;
-    let (keys, rows) = sample.map_err(postgres(connection, "sample the keys"))?;
-    Ok((Sample::of(keys), rows))
+/// Some of the keys in the catalog.
+async fn sample(catalog: &Catalog, connection: &Connection, prefix: &str) -> Result<Sample, Trouble> {
+    catalog.sample_keys(connection, prefix).await.map_err(postgres(connection, "sample the keys"))
 }
 
 /// The parts a run begins with. Where the catalog has few rows it is one; it is cut on the way, if
 /// the bucket turns out to have many.
-fn spans(sample: &Sample, rows: f64, concurrency: usize) -> Vec<Span> {
-    let parts = (concurrency * PARTS_A_RANGE).min((rows / ROWS_A_PART) as usize).max(1);
-    partition(sample.quantiles(parts))
+fn spans(sample: &Sample, concurrency: usize) -> Vec<Span> {
+    let parts = (concurrency * PARTS_A_RANGE).min((sample.rows(&Span::all()) / ROWS_A_PART) as usize).max(1);
+    partition(sample.cuts(&Span::all(), parts))
 }
 
 /// What follows when all is listed: removals, if they are not too many, and the new watermark.

@@ -88,11 +88,11 @@ impl<'a, B: Bucket> Sweep<'a, B> {
                 Step::Pair(pair) => {
                     self.judge(pair)?;
                     let is_due = self.unsaved.different.len() >= REPAIRS_MAX;
-                    if is_due && self.save(false, self.cut()).await? == Hold::Lost {
+                    if is_due && self.save(false, self.cuts(1, false).await?).await? == Hold::Lost {
                         return Ok(Hold::Lost);
                     }
                 }
-                Step::Done => return self.save(true, None).await,
+                Step::Done => return self.save(true, Vec::new()).await,
             }
         }
     }
@@ -114,16 +114,15 @@ impl<'a, B: Bucket> Sweep<'a, B> {
         metrics::ignored_keys(&team.connection.bucket).increment(ignored as u64);
         metrics::reconcile_keys().increment(keys as u64);
         self.is_long = true;
-        // Now it is known whether the range goes on, and the page it goes on with is not asked for yet.
-        let is_due = self.unsaved.pages >= PAGES_A_SAVE;
-        let is_asked = self.hear();
-        let cut = (is_due || is_asked).then(|| self.cut()).flatten();
-        if (is_due || cut.is_some()) && self.save(false, cut).await? == Hold::Lost {
-            return Ok(Hold::Lost);
-        }
         self.unsaved.pages += 1;
-        self.pages.ask();
-        if is_even && self.is_held(&stretch).await? {
+        // Who gives something away does that before it asks for more: what is asked for cannot be given any more.
+        let asked = self.hear();
+        let is_due = self.unsaved.pages >= PAGES_A_SAVE;
+        if asked == 0 && !is_due {
+            self.pages.ask();
+        }
+        let is_held = is_even && self.is_held(&stretch).await?;
+        if is_held {
             self.pass(&stretch);
         } else {
             self.is_uneven = is_even;
@@ -133,6 +132,13 @@ impl<'a, B: Bucket> Sweep<'a, B> {
         }
         if self.pages.is_ended() {
             self.join.end_listed();
+        } else if asked > 0 || is_due {
+            // Somebody elsewhere may ask for one.
+            let cuts = self.cuts(asked.max(1), is_held).await?;
+            if (is_due || !cuts.is_empty()) && self.save(false, cuts).await? == Hold::Lost {
+                return Ok(Hold::Lost);
+            }
+            self.pages.ask();
         }
         Ok(Hold::Ours)
     }
@@ -200,30 +206,32 @@ impl<'a, B: Bucket> Sweep<'a, B> {
         Ok(())
     }
 
-    /// Tells how far we are. Whether somebody here asks for a part of the range.
-    fn hear(&self) -> bool {
-        let Some((range, (place, _))) = self.range.as_ref().zip(self.pages.place.as_ref()) else {
-            return false;
-        };
-        self.team.hear(range, place, self.end().as_deref())
-    }
-
-    /// Where the range could be cut, if there is anything to give away.
-    fn cut(&self) -> Option<String> {
+    /// What is left after the last page, and how many characters all keys of that have in common.
+    fn left(&self) -> Option<(Span, usize)> {
         let Self { team, pages, .. } = self;
-        let (place, path) = pages.place.as_ref().filter(|_| self.is_long && !pages.is_ended())?;
-        team.middle(place, self.end().as_deref(), *path).filter(|cut| !cut.contains('\0'))
+        let (after, path) = pages.place.clone()?;
+        Some((Span { after, to: pages.span.to.clone().or_else(|| after_prefix(&team.prefix)) }, path))
     }
 
-    /// What no key of the range is after.
-    fn end(&self) -> Option<String> {
-        self.pages.span.to.clone().or_else(|| after_prefix(&self.team.prefix))
+    /// Tells how far we are. How many parts of the range are asked for here.
+    fn hear(&self) -> usize {
+        self.range.as_ref().zip(self.left()).map_or(0, |(range, (left, _))| self.team.hear(range, &left))
     }
 
-    /// Repairs what differs and notes how far we are, in one transaction; gives away what is beyond `cut`,
+    /// Where the range could be cut for so many others, if there is anything to give away.
+    async fn cuts(&self, others: usize, is_held: bool) -> Result<Vec<String>, Trouble> {
+        let Some((left, path)) = self.left().filter(|_| self.is_long && !self.pages.is_ended()) else {
+            return Ok(Vec::new());
+        };
+        let mut cuts = self.team.cuts(&left, path, others, is_held).await?;
+        cuts.retain(|cut| !cut.contains('\0'));
+        Ok(cuts)
+    }
+
+    /// Repairs what differs and notes how far we are, in one transaction; gives away what is beyond the first of `cuts`,
     /// if somebody wants it.
     #[tracing::instrument(skip_all, fields(different = self.unsaved.different.len()))]
-    async fn save(&mut self, is_done: bool, cut: Option<String>) -> Result<Hold, Trouble> {
+    async fn save(&mut self, is_done: bool, cuts: Vec<String>) -> Result<Hold, Trouble> {
         let unsaved = std::mem::take(&mut self.unsaved);
         let Self { team, range, pages, .. } = self;
         let Some(range) = range else {
@@ -236,19 +244,19 @@ impl<'a, B: Bucket> Sweep<'a, B> {
             counts: unsaved.counts,
             window_to: window.to,
             is_done,
-            is_asked: cut.is_some() && team.answer(range),
-            cut,
+            is_asked: !cuts.is_empty() && team.answer(range),
+            cuts,
         };
         let saved = team.save(range, &unsaved.different, &progress).await?;
         let Some(saved) = saved else { return Ok(Hold::Lost) };
-        if let Some(cut) = progress.cut.filter(|_| saved.is_cut) {
+        if let Some(cut) = progress.cuts.into_iter().next().filter(|_| saved.is_cut) {
             self.join.cut(&cut);
             if let Some(range) = &mut self.range {
                 range.span.to = Some(cut.clone());
             }
             self.pages.span.to = Some(cut);
             self.is_long = false;
-            team.tell_of_range();
+            team.tell_of_ranges();
         }
         Ok(Hold::Ours)
     }

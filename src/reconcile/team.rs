@@ -1,7 +1,5 @@
 //! Those who go through the ranges of one run in this process.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,14 +10,15 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::leases::Leases;
 use super::sweep::Sweep;
 use super::{Rehearsal, Trouble, count};
 use crate::bucket::Bucket;
 use crate::catalog::{
-    Catalog, Connection, Counts, LEASE, Progress, REMOVALS_MIN, Range, Run, Saved, Sighting,
+    Catalog, Connection, Counts, LEASE, PAGES_COUNTED, Progress, REMOVALS_MIN, Range, Run, Saved, Sighting,
 };
 use crate::clock::Clock;
-use crate::model::{Sample, Span, middle};
+use crate::model::{Sample, Span, middle, share};
 use crate::pulse;
 
 /// How often leases are renewed: twice may fail before one is over.
@@ -28,6 +27,9 @@ const RENEW_EVERY: Duration = Duration::from_secs(LEASE.as_secs() / 3);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How soon it asks again when all who have one were busy saving it.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
+
+/// As many rows by the sample are counted, before they are cut: about as many as are counted at most.
+const FEW_ROWS: f64 = PAGES_COUNTED as f64 * 1_000.0;
 
 /// What they are at.
 pub(super) enum Task {
@@ -51,7 +53,7 @@ pub(super) struct Team<B> {
     sample: Sample,
     task: Task,
     /// By the leases that we hold.
-    leases: Mutex<BTreeMap<i64, Held>>,
+    leases: Leases,
     /// How many present versions were found gone here, and with how many to look at that.
     withheld: AtomicI64,
     guard_at: AtomicI64,
@@ -82,7 +84,7 @@ impl<B: Bucket> Team<B> {
             stop: shutdown.child_token(),
             sample: Sample::default(),
             task,
-            leases: Mutex::default(),
+            leases: Leases::default(),
             withheld: AtomicI64::new(0),
             guard_at: AtomicI64::new(REMOVALS_MIN),
             hungry: AtomicUsize::new(0),
@@ -112,7 +114,7 @@ impl<B: Bucket> Team<B> {
                     let lease = range.lease;
                     let swept = Sweep::of_range(&team, range).await;
                     if swept.is_ok() {
-                        team.leases().remove(&lease);
+                        team.leases.end(lease);
                     }
                     // Who waits for a range need not, if this was the last.
                     team.changed.notify_one();
@@ -214,38 +216,39 @@ impl<B: Bucket> Team<B> {
         judged.map_err(self.postgres("judge what to remove"))
     }
 
-    /// Where what is left of a range could be cut, after `place`, the last key of a page whose keys have `path` characters
-    /// in common: in the middle of what the catalog has there, or in one that needs no catalog.
-    pub(super) fn middle(&self, place: &str, end: Option<&str>, path: usize) -> Option<String> {
-        let known = self.sample.median(place, end).map(str::to_owned);
-        known.or_else(|| middle(place, end, path))
+    /// Where to cut what is left of a range, after the last key of a page whose keys have `path` characters in common, for
+    /// itself and so many others. If the page `is_held`, so is what follows, as far as anybody knows: whole
+    /// pages are given away, if there is more than one. Else it is by the sample, or where no catalog is needed.
+    pub(super) async fn cuts(
+        &self,
+        left: &Span,
+        path: usize,
+        others: usize,
+        is_held: bool,
+    ) -> Result<Vec<String>, Trouble> {
+        if is_held && self.sample.rows(left) < FEW_ROWS {
+            let ends = self.catalog.page_ends(&self.connection, &self.prefix, left).await;
+            return Ok(share(ends.map_err(self.postgres("look for the ends of pages"))?, others));
+        }
+        let mut cuts = self.sample.cuts(left, others + 1);
+        if cuts.is_empty() {
+            cuts.extend(middle(&left.after, left.to.as_deref(), path));
+        }
+        Ok(cuts)
     }
 
-    /// Notes that of a range is left what is after `place` and before `end`. Whether somebody here asks for a part of it.
-    pub(super) fn hear(&self, range: &Range, place: &str, end: Option<&str>) -> bool {
-        let left = self.sample.count(place, end);
-        self.leases().get_mut(&range.lease).is_some_and(|held| {
-            held.left = left;
-            held.is_asked
-        })
+    /// Notes what is left of a range. How many parts of it are asked for here.
+    pub(super) fn hear(&self, range: &Range, left: &Span) -> usize {
+        self.leases.hear(range.lease, self.sample.rows(left))
     }
 
-    /// Whether somebody here asks for a part of a range, who is given one now.
+    /// Whether parts of a range are asked for here, which are given now.
     pub(super) fn answer(&self, range: &Range) -> bool {
-        self.leases().get_mut(&range.lease).is_some_and(|held| std::mem::take(&mut held.is_asked))
+        self.leases.answer(range.lease)
     }
 
-    /// Asks for parts of so many ranges here, of the longest first. How many parts too few that is.
-    fn ask(&self, count: usize) -> usize {
-        let mut leases = self.leases();
-        let missing = count.saturating_sub(leases.values().filter(|held| held.is_asked).count());
-        let mut others: Vec<&mut Held> = leases.values_mut().filter(|held| !held.is_asked).collect();
-        others.sort_unstable_by_key(|held| Reverse(held.left));
-        missing - others.into_iter().take(missing).map(|held| held.is_asked = true).count()
-    }
-
-    /// There is a new range to be had.
-    pub(super) fn tell_of_range(&self) {
+    /// There are new ranges to be had.
+    pub(super) fn tell_of_ranges(&self) {
         self.changed.notify_one();
     }
 
@@ -263,9 +266,9 @@ impl<B: Bucket> Team<B> {
                 return Ok(Some(range));
             }
             let mut pause = LOOK_EVERY;
-            let missing = self.ask(hungry.count());
+            let missing = self.leases.ask(hungry.count());
             if missing > 0 {
-                let wanted = self.catalog.want_ranges(run, missing, &self.our_leases()).await;
+                let wanted = self.catalog.want_ranges(run, missing, &self.leases.all()).await;
                 match wanted.map_err(self.postgres("look for a range"))? {
                     Some(true) => {}
                     Some(false) => pause = ASK_AGAIN,
@@ -287,8 +290,7 @@ impl<B: Bucket> Team<B> {
         }
         let taken = self.catalog.take_range(run).await.map_err(self.postgres("take a range"))?;
         if let Some(Range { lease, span, .. }) = &taken {
-            let left = self.sample.count(&span.after, span.to.as_deref());
-            self.leases().insert(*lease, Held { left, is_asked: false });
+            self.leases.begin(*lease, self.sample.rows(span));
         }
         Ok(taken)
     }
@@ -297,7 +299,7 @@ impl<B: Bucket> Team<B> {
         let Task::Run { run, .. } = &self.task else { return pending().await };
         loop {
             tokio::time::sleep(RENEW_EVERY).await;
-            let leases = self.our_leases();
+            let leases = self.leases.all();
             // Who cannot reach Postgres in time loses them, and finds out when it saves.
             if let Err(error) = self.catalog.renew_leases(run, &leases).await {
                 tracing::debug!(%error, run_id = run.run_id, "renew the leases of ranges");
@@ -306,7 +308,7 @@ impl<B: Bucket> Team<B> {
     }
 
     async fn give_back(&self) {
-        let leases = self.our_leases();
+        let leases = self.leases.all();
         let Task::Run { run, .. } = &self.task else { return };
         if leases.is_empty() {
             return;
@@ -315,22 +317,6 @@ impl<B: Bucket> Team<B> {
             tracing::debug!(%error, run_id = run.run_id, "give ranges back");
         }
     }
-
-    fn our_leases(&self) -> Vec<i64> {
-        self.leases().keys().copied().collect()
-    }
-
-    fn leases(&self) -> std::sync::MutexGuard<'_, BTreeMap<i64, Held>> {
-        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What we know of a range that is ours.
-struct Held {
-    /// How many keys of the sample are left in it.
-    left: usize,
-    /// Somebody here asks for a part of it.
-    is_asked: bool,
 }
 
 /// Somebody without a range, counted as long as that lasts.

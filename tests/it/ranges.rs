@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 use stocktake::catalog::{Catalog, Connection, MIGRATOR, Sighting, Trigger};
-use stocktake::model::{Listed, partition};
+use stocktake::model::{Listed, Span, partition};
 use stocktake::reconcile::{Settings, run};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
-    NOW, Played, Store, at, connected, done, eventually, listed, put, rows, runs, started, versions, window,
+    NOW, Played, Store, at, connected, divided, done, eventually, listed, put, rows, runs, started, versions,
+    window,
 };
 
 const MANY: Settings = Settings { concurrency: 4, ..IN_TURN };
@@ -97,6 +98,7 @@ async fn two_daemons_share_a_run(pool: PgPool) {
     // Begun before: in parts, so that both find one, and as a whole, of which one gives the other a part.
     for (clock, bounds) in [(0, vec!["k0100".to_owned(), "k0200".to_owned()]), (5_000, Vec::new())] {
         let stores = [0, 1].map(|_| Arc::new(Store::new(4, clock, &entries)));
+        sqlx::query("delete from catalog.slots").execute(&pool).await.unwrap();
         for store in &stores {
             store.script(&vec![Played::Late(Duration::from_millis(5)); 200]);
         }
@@ -223,10 +225,71 @@ async fn the_parts_of_a_run_come_from_the_keys_there_are(pool: PgPool) {
     .execute(&pool)
     .await
     .unwrap();
-    let (keys, rows) = catalog.sample_keys(&connection, "").await.unwrap();
-    assert!(keys.len() > 1_000 && (20_000.0..40_000.0).contains(&rows), "{} of {rows}", keys.len());
-    let (none, rows) = catalog.sample_keys(&connection, "out/").await.unwrap();
-    assert_eq!((none.len(), rows), (0, 0.0));
+    let sample = catalog.sample_keys(&connection, "").await.unwrap();
+    let (cuts, rows) = (sample.cuts(&Span::all(), 1_000), sample.rows(&Span::all()));
+    assert!(cuts.len() > 500 && (20_000.0..40_000.0).contains(&rows), "{} of {rows}", cuts.len());
+    let none = catalog.sample_keys(&connection, "out/").await.unwrap();
+    assert_eq!(none.rows(&Span::all()), 0.0);
     let other = Connection { bucket: "nowhere".to_owned(), ..connection };
-    assert_eq!(catalog.sample_keys(&other, "").await.unwrap(), (Vec::new(), 0.0));
+    assert_eq!(catalog.sample_keys(&other, "").await.unwrap().rows(&Span::all()), 0.0);
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn the_ends_of_pages_are_where_the_rows_say(pool: PgPool) {
+    let (catalog, connection) = divided(pool.clone(), 4).await;
+    // Two versions of each key and one that is gone; of the hundredth, three thousand.
+    sqlx::query(
+        "insert into catalog.slots (bucket, key, version_id, first_seen_at, changed_at, is_present, is_latest,
+                                    is_delete_marker, is_exact)
+         select 'genomics', 'in/' || to_char(number, 'fm0000'), 'v' || age, now(), now(), age > 0, age = 1, false, true
+         from generate_series(1, 3000) as number, generate_series(0, case number when 100 then 3000 else 2 end) as age",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let key = |number: i32| format!("in/{number:04}");
+    let span = |after: i32, to: Option<i32>| Span { after: key(after), to: to.map(key) };
+    for (span, ends) in [
+        (span(1_000, None), &[1_475, 1_950, 2_425, 2_900][..]),
+        (span(1_001, None), &[1_476, 1_951, 2_426, 2_901]),
+        // The key that a page ends with is what ends the span, or the one before that is.
+        (span(1_000, Some(1_950)), &[1_475]),
+        (span(1_000, Some(1_951)), &[1_475, 1_950]),
+        (span(2_900, None), &[]),
+        (span(2_000, Some(2_001)), &[]),
+        // One key takes several pages, and is whole.
+        (span(0, None), &[100, 401]),
+        (span(98, Some(400)), &[100]),
+        (span(0, Some(100)), &[]),
+    ] {
+        let ends: Vec<String> = ends.iter().copied().map(key).collect();
+        assert_eq!(catalog.page_ends(&connection, "", &span).await.unwrap(), ends, "{span:?}");
+    }
+    let all = catalog.page_ends(&connection, "in/01", &Span { to: None, ..span(1, None) }).await.unwrap();
+    assert_eq!(all, [key(100)], "below a prefix");
+    assert!(catalog.page_ends(&connection, "out/", &Span::all()).await.unwrap().is_empty());
+}
+
+/// Who knows what follows gives whole pages away, and nobody asks for one twice.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn what_is_known_is_cut_where_pages_end(pool: PgPool) {
+    let (catalog, connection) = connected(pool.clone()).await;
+    let shutdown = CancellationToken::new();
+    // The second ends with a page of its own, as far as anybody can know.
+    for (round, count) in [(0, 3_700), (1, 1_000 + 2 * 950)] {
+        let keys = numbered(&format!("{round}/"), count);
+        let entries: Vec<_> =
+            keys.iter().map(|key| (key.as_str(), listed("v1", "e1", -9_000, true))).collect();
+        let clock = 10_000 * round;
+        sqlx::query("delete from catalog.slots").execute(&pool).await.unwrap();
+        let store = Arc::new(Store::new(1_000, clock, &entries));
+        run(&store, &catalog, &connection, "", &IN_TURN, || NOW, &shutdown).await.unwrap();
+
+        let store = Arc::new(Store::new(1_000, clock + 5_000, &entries));
+        store.script(&vec![Played::Late(Duration::from_millis(100)); 9]);
+        let found = run(&store, &catalog, &connection, "", &MANY, || NOW, &shutdown).await.unwrap();
+        assert_eq!((found.counts.keys, found.drift.len()), (count as i64, 0));
+        assert!(store.begins() > 0, "nobody gave anything away in {} pages", store.requests());
+        assert!(store.requests() <= 4, "{} requests for four pages", store.requests());
+    }
 }

@@ -95,7 +95,7 @@ pub(crate) fn done(window_to: Timestamp) -> Progress {
         counts: Counts::default(),
         window_to,
         is_done: true,
-        cut: None,
+        cuts: Vec::new(),
         is_asked: false,
     }
 }
