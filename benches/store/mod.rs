@@ -24,7 +24,7 @@ pub(crate) const REGION: &str = "eu-central-1";
 /// How the stand-in is to deal with requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Weather {
-    /// How long each answer takes at least.
+    /// How long each page takes at least. What else is asked for is answered at once.
     pub(crate) latency: Duration,
     /// Which share of requests fails, half of them with 503 `SlowDown`, half with 500.
     pub(crate) errors: f64,
@@ -42,16 +42,22 @@ pub(crate) async fn serve(listener: TcpListener, bucket: Synthetic, weather: Wea
 }
 
 async fn answer(State(store): State<Arc<Store>>, method: Method, uri: Uri) -> Response<Body> {
-    let ready = Instant::now() + store.weather.latency;
-    let response = respond_to(&store, &method, &uri);
+    let began = Instant::now();
+    let query: Vec<(String, String)> =
+        url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let response = respond_to(&store, &method, &query);
     // A timer's shortest is a millisecond.
-    if !store.weather.latency.is_zero() {
-        tokio::time::sleep_until(ready).await;
+    if asks_for(&query, "versions") && !store.weather.latency.is_zero() {
+        tokio::time::sleep_until(began + store.weather.latency).await;
     }
     response
 }
 
-fn respond_to(store: &Store, method: &Method, uri: &Uri) -> Response<Body> {
+fn asks_for(query: &[(String, String)], name: &str) -> bool {
+    query.iter().any(|(asked, _)| asked == name)
+}
+
+fn respond_to(store: &Store, method: &Method, query: &[(String, String)]) -> Response<Body> {
     if fastrand::f64() < store.weather.errors {
         return if fastrand::bool() {
             error(StatusCode::SERVICE_UNAVAILABLE, "SlowDown")
@@ -59,17 +65,14 @@ fn respond_to(store: &Store, method: &Method, uri: &Uri) -> Response<Body> {
             error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
         };
     }
-    let query: Vec<(String, String)> =
-        url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    let asks_for = |name: &str| query.iter().any(|(asked, _)| asked == name);
     if *method == Method::HEAD {
         respond(StatusCode::OK, String::new())
-    } else if asks_for("versions") {
-        match page::Request::read(&query) {
+    } else if asks_for(query, "versions") {
+        match page::Request::read(query) {
             Ok(request) => respond(StatusCode::OK, page::write(&store.bucket, &request)),
             Err(code) => error(StatusCode::BAD_REQUEST, code),
         }
-    } else if asks_for("versioning") {
+    } else if asks_for(query, "versioning") {
         let status = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
         respond(StatusCode::OK, status.to_owned())
     } else {
