@@ -44,6 +44,11 @@ impl Leases {
         self.held().keys().copied().collect()
     }
 
+    /// About how many rows are left of all.
+    pub(super) fn left(&self) -> f64 {
+        self.held().values().map(|held| held.left).sum()
+    }
+
     /// Notes how many rows are left of a range. How many parts of it are asked for.
     pub(super) fn hear(&self, lease: i64, left: f64) -> usize {
         self.held().get_mut(&lease).map_or(0, |held| {
@@ -119,7 +124,9 @@ mod tests {
         assert_eq!((leases.hear(1, 7_000.0), leases.answer(1)), (1, true));
         assert_eq!((leases.hear(1, 3_500.0), leases.answer(1)), (0, false));
         assert_eq!((leases.ask(2), asked(&leases)), (0, vec![2, 0]), "of what is more by now");
+        assert_eq!(leases.left(), 11_500.0);
         leases.end(0);
+        assert_eq!(leases.left(), 3_500.0);
         assert_eq!((leases.hear(0, 1.0), leases.answer(0), leases.all()), (0, false, vec![1]));
     }
 }

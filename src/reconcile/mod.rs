@@ -115,16 +115,29 @@ pub async fn run<B: Bucket>(
     }
     let task = Task::Run { run: run.clone(), max_removals };
     let team = Team::new(bucket, catalog, connection, prefix, task, clock, shutdown).knowing(sample);
-    let listed = Arc::new(team).list(concurrency).await;
-    if let Some(trouble) = listed.as_ref().err().filter(|trouble| trouble.is_final()) {
-        let (ending, why) = (Ending::Failed, chain(trouble));
-        let ended = catalog.end_run(&connection.bucket, &run, ending, &why, None, clock()).await;
-        if let Err(error) = ended {
-            tracing::warn!(error = chain(&error), run_id = run.run_id, "note that a run failed");
+    let team = Arc::new(team);
+    let work = async {
+        let listed = Arc::clone(&team).list(concurrency).await;
+        if let Some(trouble) = listed.as_ref().err().filter(|trouble| trouble.is_final()) {
+            let (ending, why) = (Ending::Failed, chain(trouble));
+            let ended = catalog.end_run(&connection.bucket, &run, ending, &why, None, clock()).await;
+            if let Err(error) = ended {
+                tracing::warn!(error = chain(&error), run_id = run.run_id, "note that a run failed");
+            }
         }
-    }
-    listed?;
-    finish(catalog, connection, &run, max_removals, clock, shutdown).await
+        listed?;
+        complete(catalog, connection, &run, max_removals, clock, shutdown).await
+    };
+    // Beside the last pages, while there is little else to do. The sums are right at every moment, or wrong.
+    let count = async {
+        team.wanes().await;
+        let is_whole = run.prefix == connection.prefix;
+        Ok(if is_whole { catalog.verify_stats(connection, &run, clock()).await } else { Ok(0) })
+    };
+    let ((is_ours, purged), wrong) = tokio::try_join!(work, count)?;
+    let wrong = wrong.map_err(postgres(connection, "count the bucket"))?;
+    metrics::drift(&connection.bucket, "stats").increment(wrong);
+    summary(catalog, connection, &run, is_ours, purged).await
 }
 
 /// Lists like [`run`], and adds to `rehearsal` what a run would change, with so many parts in flight at
@@ -217,15 +230,16 @@ fn spans(sample: &Sample, concurrency: usize) -> Vec<Span> {
     partition(sample.cuts(&Span::all(), parts))
 }
 
-/// What follows when all is listed: removals, if they are not too many, and the new watermark.
-async fn finish(
+/// What follows when all is listed: removals, if they are not too many, and the new watermark. Whether it was us who
+/// completed the run, and how many tombstones were purged then.
+async fn complete(
     catalog: &Catalog,
     connection: &Connection,
     run: &Run,
     max_removals: u8,
     clock: Clock,
     shutdown: &CancellationToken,
-) -> Result<Summary, Trouble> {
+) -> Result<(bool, u64), Trouble> {
     let judged = catalog.judge_removals(connection, run, max_removals, true, clock()).await;
     judged.map_err(postgres(connection, "judge what to remove"))?;
     let is_ours = loop {
@@ -260,10 +274,18 @@ async fn finish(
     if is_ours && run.prefix == connection.prefix {
         let purge = catalog.purge_tombstones(connection, run.started).await;
         purged = purge.map_err(postgres(connection, "purge tombstones"))?;
-        let wrong = catalog.verify_stats(connection, run, clock()).await;
-        let wrong = wrong.map_err(postgres(connection, "count the bucket"))?;
-        metrics::drift(&connection.bucket, "stats").increment(wrong);
     }
+    Ok((is_ours, purged))
+}
+
+/// What all who were at work on a run found.
+async fn summary(
+    catalog: &Catalog,
+    connection: &Connection,
+    run: &Run,
+    is_ours: bool,
+    purged: u64,
+) -> Result<Summary, Trouble> {
     let found = catalog.counts_of_run(run.run_id).await;
     let (counts, doubts) = found.map_err(postgres(connection, "read what a run found"))?;
     let drift = catalog.drift_of_run(run.run_id).await;

@@ -31,6 +31,9 @@ const ASK_AGAIN: Duration = Duration::from_millis(10);
 /// As many rows by the sample are counted, before they are cut: about as many as are counted at most.
 const FEW_ROWS: f64 = PAGES_COUNTED as f64 * 1_000.0;
 
+/// Which share of the rows is left when there are only last pages to be waited for.
+const TAIL: f64 = 0.05;
+
 /// What they are at.
 pub(super) enum Task {
     /// A run, with how many percent of the catalog's versions it may remove.
@@ -63,6 +66,8 @@ pub(super) struct Team<B> {
     looks: tokio::sync::Mutex<bool>,
     /// There is a range more, or one less to be done.
     changed: Notify,
+    /// The last pages are under way.
+    wanes: Notify,
 }
 
 impl<B: Bucket> Team<B> {
@@ -90,6 +95,7 @@ impl<B: Bucket> Team<B> {
             hungry: AtomicUsize::new(0),
             looks: tokio::sync::Mutex::default(),
             changed: Notify::new(),
+            wanes: Notify::new(),
         }
     }
 
@@ -129,7 +135,13 @@ impl<B: Bucket> Team<B> {
             never = self.keep_leases() => never,
         };
         self.give_back().await;
+        self.wanes.notify_one();
         listed
+    }
+
+    /// Waits until hardly anything is left to be listed here, as far as the catalog knows, or nothing.
+    pub(super) async fn wanes(&self) {
+        self.wanes.notified().await;
     }
 
     /// Goes through spans, and notes what would be repaired.
@@ -258,6 +270,9 @@ impl<B: Bucket> Team<B> {
         // As long as there are some to be had, nobody need cut theirs, and many can take one at once.
         if let Some(range) = self.take_range(run).await? {
             return Ok(Some(range));
+        }
+        if self.leases.left() < self.sample.rows(&Span::all()) * TAIL {
+            self.wanes.notify_one();
         }
         let hungry = Hungry::new(&self.hungry);
         let mut are_all_done = self.looks.lock().await;

@@ -7,9 +7,13 @@ use fastrand::Rng;
 use sqlx::PgPool;
 use stocktake::catalog::{Catalog, Connection, MIGRATOR, Sighting};
 use stocktake::model::{Claim, Content, Fact};
+use stocktake::reconcile::{Settings, run};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
-use crate::support::{NOW, at, claim, connected, connection, listed, put, repair, see, started, window};
+use crate::support::{
+    NOW, Store, at, claim, connected, connection, listed, put, repair, see, started, window,
+};
 
 type Amounts = (Option<String>, i64, i64, i64, i64, i64);
 
@@ -167,6 +171,38 @@ async fn a_wrong_sum_is_drift_and_put_right(pool: PgPool) {
     .await
     .unwrap();
     assert_eq!(detail, "stats 14 7");
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_run_over_all_of_it_counts_a_bucket(pool: PgPool) {
+    let (catalog, connection) = connected(pool.clone()).await;
+    let shutdown = CancellationToken::new();
+    let objects = ["a/1", "a/2", "b/1"].map(|key| (key, listed("v1", "e1", -9_000, true)));
+    let store = Arc::new(Store::new(2, 0, &objects));
+    let mut clock = 0;
+    for (prefix, concurrency, found, is_broken) in
+        [("", 4, 0, true), ("a/", 4, 0, false), ("", 4, 1, false), ("", 4, 0, true), ("", 1, 1, false)]
+    {
+        store.become_at(clock, &objects);
+        let settings = Settings { concurrency, ..Settings::DEFAULT };
+        let run = run(&store, &catalog, &connection, prefix, &settings, || NOW, &shutdown).await.unwrap();
+        let kinds: Vec<String> = sqlx::query_scalar("select kind from catalog.drift where run_id = $1")
+            .bind(run.run_id)
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+        assert_eq!(kinds.iter().filter(|kind| *kind == "stats").count(), found, "{clock}");
+        if prefix.is_empty() {
+            sqlx::query("select catalog.fold_stats()").execute(&pool).await.unwrap();
+            assert_eq!(told(&pool).await, counted(&pool).await, "{clock}");
+        }
+        if is_broken {
+            // Somebody wrote into the table.
+            let statement = "insert into catalog.stats values (1, 2, 3, 4, 5, 'genomics', '')";
+            sqlx::query(statement).execute(&pool).await.unwrap();
+        }
+        clock += 10_000;
+    }
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
