@@ -116,7 +116,8 @@ pub async fn run<B: Bucket>(
     let task = Task::Run { run: run.clone(), max_removals };
     let team = Team::new(bucket, catalog, connection, prefix, task, clock, shutdown).knowing(sample);
     let team = Arc::new(team);
-    let work = async {
+    // Too large for those who wait for it, as it is.
+    let work = Box::pin(async {
         let listed = Arc::clone(&team).list(concurrency).await;
         if let Some(trouble) = listed.as_ref().err().filter(|trouble| trouble.is_final()) {
             let (ending, why) = (Ending::Failed, chain(trouble));
@@ -127,13 +128,13 @@ pub async fn run<B: Bucket>(
         }
         listed?;
         complete(catalog, connection, &run, max_removals, clock, shutdown).await
-    };
+    });
     // Beside the last pages, while there is little else to do. The sums are right at every moment, or wrong.
-    let count = async {
+    let count = Box::pin(async {
         team.wanes().await;
         let is_whole = run.prefix == connection.prefix;
         Ok(if is_whole { catalog.verify_stats(connection, &run, clock()).await } else { Ok(0) })
-    };
+    });
     let ((is_ours, purged), wrong) = tokio::try_join!(work, count)?;
     let wrong = wrong.map_err(postgres(connection, "count the bucket"))?;
     metrics::drift(&connection.bucket, "stats").increment(wrong);

@@ -286,7 +286,8 @@ async fn what_is_known_is_cut_where_pages_end(pool: PgPool) {
         run(&store, &catalog, &connection, "", &IN_TURN, || NOW, &shutdown).await.unwrap();
 
         let store = Arc::new(Store::new(1_000, clock + 5_000, &entries));
-        store.script(&vec![Played::Late(Duration::from_millis(100)); 9]);
+        // Time enough for the others to ask.
+        store.script(&vec![Played::Late(Duration::from_millis(400)); 9]);
         let found = run(&store, &catalog, &connection, "", &MANY, || NOW, &shutdown).await.unwrap();
         assert_eq!((found.counts.keys, found.drift.len()), (count as i64, 0));
         assert!(store.begins() > 0, "nobody gave anything away in {} pages", store.requests());
