@@ -99,7 +99,7 @@ select catalog.repair_stats(bucket) from (select distinct bucket from catalog.co
 alter table catalog.drift drop constraint drift_kind_check;
 alter table catalog.drift add constraint drift_kind_check check (kind in ('missing', 'stale', 'ghost', 'latest', 'stats'));
 
-comment on view catalog.bucket_stats is 'How much is in each bucket, by storage class: written by the transactions that change it, so reading it costs nothing however large the bucket is, and counted anew by each complete run. A difference is drift of the kind `stats`, and is put right.';
+comment on view catalog.bucket_stats is 'How much is in each bucket, by storage class: written by the transactions that change it, so reading it costs nothing however large the bucket is, and counted anew by each run over all of a connection. A difference is drift of the kind `stats`, and is put right.';
 comment on column catalog.bucket_stats.bucket is 'the bucket''s name, with all of its prefixes that are connected';
 comment on column catalog.bucket_stats.storage_class is 'null where it is not known yet (most events leave it out), and for delete markers';
 comment on column catalog.bucket_stats.objects is 'what `objects` shows; a size that is not known counts as 0';

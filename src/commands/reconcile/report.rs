@@ -94,6 +94,13 @@ pub(super) fn as_text(done: &[Done], is_rehearsal: bool) -> String {
     } else if done.iter().any(is_drifted) {
         text.push("what differed is repaired, and written down in catalog.drift".to_owned());
     }
+    let doubts: usize = done.iter().filter_map(|done| Some(done.result.as_ref().ok()?.figures().2)).sum();
+    if doubts > 0 && !is_rehearsal {
+        text.push(format!(
+            "{doubts} keys are in doubt and as they were: `stocktake serve` looks at each again, \
+             and another `stocktake reconcile` at all of them"
+        ));
+    }
     text.join("\n")
 }
 
@@ -181,6 +188,17 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reconcile::Summary;
+
+    #[test]
+    fn what_is_not_settled_is_told() {
+        let told = |doubts, is_rehearsal| {
+            let result = Ok(Outcome::Run(Summary { doubts, ..Summary::default() }));
+            as_text(&[Done { bucket: "b".to_owned(), prefix: String::new(), result }], is_rehearsal)
+        };
+        assert!(told(3, false).contains("\n3 keys are in doubt and as they were: "), "{}", told(3, false));
+        assert!(!told(0, false).contains("in doubt") && !told(3, true).contains("in doubt"));
+    }
 
     #[test]
     fn both_sides_of_a_change_are_told_in_few_words() {
