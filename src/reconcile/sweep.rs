@@ -220,9 +220,9 @@ impl<'a, B: Bucket> Sweep<'a, B> {
 
     /// Where the range could be cut for so many others, if there is anything to give away.
     async fn cuts(&self, others: usize, is_held: bool) -> Result<Vec<String>, Trouble> {
-        let Some((left, path)) = self.left().filter(|_| self.is_long && !self.pages.is_ended()) else {
-            return Ok(Vec::new());
-        };
+        // A rehearsal has no range, and nobody to give one to.
+        let can_give = self.range.is_some() && self.is_long && !self.pages.is_ended();
+        let Some((left, path)) = self.left().filter(|_| can_give) else { return Ok(Vec::new()) };
         let mut cuts = self.team.cuts(&left, path, others, is_held).await?;
         cuts.retain(|cut| !cut.contains('\0'));
         Ok(cuts)

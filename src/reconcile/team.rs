@@ -30,7 +30,6 @@ const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// As many rows by the sample are counted, before they are cut: about as many as are counted at most.
 const FEW_ROWS: f64 = PAGES_COUNTED as f64 * 1_000.0;
-
 /// Which share of the rows is left when there are only last pages to be waited for.
 const TAIL: f64 = 0.05;
 

@@ -92,17 +92,22 @@ async fn who_has_nothing_to_do_gets_a_part_after_the_next_page(pool: PgPool) {
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn two_daemons_share_a_run(pool: PgPool) {
     let (catalog, connection) = connected(pool.clone()).await;
-    let keys_there = numbered("k", 300);
+    let keys_there = numbered("k", 3_000);
     let entries = objects(&keys_there);
     let shutdown = CancellationToken::new();
-    // Begun before: in parts, so that both find one, and as a whole, of which one gives the other a part.
-    for (clock, bounds) in [(0, vec!["k0100".to_owned(), "k0200".to_owned()]), (5_000, Vec::new())] {
-        let stores = [0, 1].map(|_| Arc::new(Store::new(4, clock, &entries)));
-        sqlx::query("delete from catalog.slots").execute(&pool).await.unwrap();
+    // Begun before: in parts, so that both find one; and as a whole, of which one gives the other a part, where it is known
+    // what there is and where it is not.
+    for (clock, bounds, is_known) in
+        [(0, vec!["k1000", "k2000"], false), (5_000, vec![], true), (10_000, vec![], false)]
+    {
+        let stores = [0, 1].map(|_| Arc::new(Store::new(40, clock, &entries)));
+        if !is_known {
+            sqlx::query("delete from catalog.slots").execute(&pool).await.unwrap();
+        }
         for store in &stores {
             store.script(&vec![Played::Late(Duration::from_millis(5)); 200]);
         }
-        let spans = partition(bounds);
+        let spans = partition(bounds.into_iter().map(str::to_owned).collect());
         let begun = catalog.start_run(&connection, "", Trigger::Operator, &spans, at(clock), NOW).await;
         let begun = begun.unwrap().unwrap();
         let other = Catalog::on(pool.clone());
@@ -112,11 +117,11 @@ async fn two_daemons_share_a_run(pool: PgPool) {
         );
         let (one, two) = (one.unwrap(), two.unwrap());
         assert_eq!((one.run_id, two.run_id), (Some(begun.run_id), Some(begun.run_id)));
-        assert_eq!((one.counts.keys, two.counts.keys), (300, 300), "both tell of all of it");
+        assert_eq!((one.counts.keys, two.counts.keys), (3_000, 3_000), "both tell of all of it");
         assert_eq!(keys(&pool).await, keys_there);
         assert!(stores.iter().all(|store| store.requests() > 0), "both were at work");
     }
-    assert_eq!(runs(&pool).await, ["complete", "complete"]);
+    assert_eq!(runs(&pool).await, ["complete", "complete", "complete"]);
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
