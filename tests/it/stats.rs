@@ -173,6 +173,28 @@ async fn a_wrong_sum_is_drift_and_put_right(pool: PgPool) {
     assert_eq!(detail, "stats 14 7");
 }
 
+/// After a first listing nothing is known of the table yet.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_bucket_is_counted_without_sorting_it(pool: PgPool) {
+    connected(pool.clone()).await;
+    let mut session = pool.begin().await.unwrap();
+    for statement in [
+        "insert into catalog.slots (bucket, key, version_id, size, storage_class, first_seen_at, changed_at, is_present,
+                                    is_latest, is_delete_marker, is_exact)
+         select 'genomics', 'k' || number, 'v1', 1, 'STANDARD', now(), now(), true, true, false, true
+         from generate_series(1, 20000) as number",
+        "set local work_mem = '64kB'",
+        "set local temp_file_limit = 0",
+    ] {
+        sqlx::query(statement).execute(&mut *session).await.unwrap();
+    }
+    let counted: i64 = sqlx::query_scalar("select (counted).objects from catalog.wrong_stats('genomics')")
+        .fetch_one(&mut *session)
+        .await
+        .expect("nothing is put on disk");
+    assert_eq!(counted, 20_000);
+}
+
 #[sqlx::test(migrator = "MIGRATOR")]
 async fn a_run_over_all_of_it_counts_a_bucket(pool: PgPool) {
     let (catalog, connection) = connected(pool.clone()).await;
