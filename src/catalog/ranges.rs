@@ -41,14 +41,12 @@ pub struct Progress {
     pub window_to: Timestamp,
     /// Whether that was all.
     pub is_done: bool,
-    /// Where the range could be cut: what is beyond the first, and nothing else, goes to whoever wants a part.
+    /// Where the range is cut, if somebody wants a part of it: what is beyond the first, and nothing else, is anybody's.
     pub cuts: Vec<String>,
-    /// Whether somebody here wants one; whether somebody elsewhere does is in the catalog.
-    pub is_asked: bool,
 }
 
 /// Writes progress down, if the range is still ours, and renews the lease: whether it is, and
-/// if so, whether the range was cut. Until the transaction ends nobody else can take it.
+/// if so, whether somebody elsewhere waits for a part of it. Until the transaction ends nobody else can take it.
 pub(super) async fn advance(
     transaction: &mut PgConnection,
     range: &Range,
@@ -73,8 +71,7 @@ pub(super) async fn advance(
     .fetch_optional(&mut *transaction)
     .await?;
     let Some((run_id, is_wanted)) = advanced else { return Ok(None) };
-    let is_cut = (is_wanted || progress.is_asked) && !progress.is_done;
-    let Some(first) = progress.cuts.first().filter(|_| is_cut) else { return Ok(Some(false)) };
+    let Some(first) = progress.cuts.first() else { return Ok(Some(is_wanted)) };
     sqlx::query("update catalog.ranges set range_to = $2, is_wanted = false where range_id = $1")
         .bind(range.range_id)
         .bind(first)
@@ -85,7 +82,7 @@ pub(super) async fn advance(
     let beyond: Vec<Span> =
         beyond.map(|(after, to)| Span { after: after.clone(), to: to.cloned() }).collect();
     add(transaction, run_id, &beyond).await?;
-    Ok(Some(true))
+    Ok(Some(false))
 }
 
 /// Notes how many removals were withheld of a range that we advance in.

@@ -106,8 +106,8 @@ pub struct Saved {
     pub repaired: Repaired,
     /// How many present versions would be removed, and wait until all is listed.
     pub withheld: i64,
-    /// Whether the range was cut, and what is beyond the cut is not ours any more.
-    pub is_cut: bool,
+    /// Whether somebody elsewhere waits for a part of the range.
+    pub is_wanted: bool,
 }
 
 /// Whether a repair is for good.
@@ -142,8 +142,8 @@ impl Catalog {
             let mut changes = 0;
             // Before the range, because whoever ends a run takes the two in this order.
             let horizon = hold(&mut transaction, connection, Hold::Shared).await?;
-            let Some(is_cut) = advance(&mut transaction, range, progress).await? else { return Ok(None) };
-            saved.is_cut = is_cut;
+            let Some(is_wanted) = advance(&mut transaction, range, progress).await? else { return Ok(None) };
+            saved.is_wanted = is_wanted;
             if !sightings.is_empty() {
                 let (run_id, cause, removals) = (Some(run.run_id), Cause::Reconcile, Removals::Withhold);
                 let seen =

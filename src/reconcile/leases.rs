@@ -57,9 +57,18 @@ impl Leases {
         })
     }
 
-    /// Whether parts of a range are asked for, which are given now.
-    pub(super) fn answer(&self, lease: i64) -> bool {
-        self.held().get_mut(&lease).is_some_and(|held| std::mem::take(&mut held.asked) > 0)
+    /// Notes that somebody elsewhere waits for a part of a range.
+    pub(super) fn want(&self, lease: i64) {
+        if let Some(held) = self.held().get_mut(&lease) {
+            held.asked = held.asked.max(1);
+        }
+    }
+
+    /// Notes that as many parts of a range were given as there are.
+    pub(super) fn answer(&self, lease: i64) {
+        if let Some(held) = self.held().get_mut(&lease) {
+            held.asked = 0;
+        }
     }
 
     /// Asks for parts until so many are asked for, each of a range of which the part would be the largest. How many
@@ -121,12 +130,24 @@ mod tests {
         let leases = leases(&[8_000.0, 8_500.0]);
         assert_eq!((leases.ask(2), asked(&leases)), (0, vec![1, 1]));
         assert_eq!((leases.ask(2), asked(&leases)), (0, vec![1, 1]), "these two were asked for");
-        assert_eq!((leases.hear(1, 7_000.0), leases.answer(1)), (1, true));
-        assert_eq!((leases.hear(1, 3_500.0), leases.answer(1)), (0, false));
+        assert_eq!(leases.hear(1, 7_000.0), 1);
+        leases.answer(1);
+        assert_eq!(leases.hear(1, 3_500.0), 0);
         assert_eq!((leases.ask(2), asked(&leases)), (0, vec![2, 0]), "of what is more by now");
         assert_eq!(leases.left(), 11_500.0);
         leases.end(0);
         assert_eq!(leases.left(), 3_500.0);
-        assert_eq!((leases.hear(0, 1.0), leases.answer(0), leases.all()), (0, false, vec![1]));
+        assert_eq!((leases.hear(0, 1.0), leases.all()), (0, vec![1]));
+    }
+
+    #[test]
+    fn who_waits_elsewhere_is_one_of_those_who_ask() {
+        let leases = leases(&[8_000.0, 8_500.0]);
+        leases.want(0);
+        leases.want(0);
+        leases.want(7);
+        assert_eq!((leases.ask(2), asked(&leases)), (0, vec![1, 1]));
+        leases.want(1);
+        assert_eq!(asked(&leases), [1, 1]);
     }
 }

@@ -28,8 +28,6 @@ pub use schedule::{Keeper, Schedule, least_period};
 use team::{Task, Team};
 pub use trouble::{Trouble, guard_remedy};
 
-/// How many parts a run begins with for each range in flight, so that a short one ends nothing.
-const PARTS_A_RANGE: usize = 2;
 /// How many rows make a part worth a request of its own.
 const ROWS_A_PART: f64 = 10_000.0;
 
@@ -224,10 +222,10 @@ async fn sample(catalog: &Catalog, connection: &Connection, prefix: &str) -> Res
     catalog.sample_keys(connection, prefix).await.map_err(postgres(connection, "sample the keys"))
 }
 
-/// The parts a run begins with. Where the catalog has few rows it is one; it is cut on the way, if
-/// the bucket turns out to have many.
+/// The parts a run begins with, one for each range in flight: whoever is done with theirs gets a part of another. Where
+/// the catalog has few rows it is one.
 fn spans(sample: &Sample, concurrency: usize) -> Vec<Span> {
-    let parts = (concurrency * PARTS_A_RANGE).min((sample.rows(&Span::all()) / ROWS_A_PART) as usize).max(1);
+    let parts = concurrency.min((sample.rows(&Span::all()) / ROWS_A_PART) as usize).max(1);
     partition(sample.cuts(&Span::all(), parts))
 }
 

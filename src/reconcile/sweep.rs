@@ -37,8 +37,6 @@ pub(super) struct Sweep<'a, B> {
     /// All keys up to here are judged.
     position: String,
     unsaved: Unsaved,
-    /// Pages listed since the range was taken or cut. Without one, a cut could be for nothing.
-    is_long: bool,
 }
 
 /// Whether to go on.
@@ -71,7 +69,6 @@ impl<'a, B: Bucket> Sweep<'a, B> {
             place: None,
             is_uneven: false,
             unsaved: Unsaved::default(),
-            is_long: false,
         }
     }
 
@@ -88,7 +85,7 @@ impl<'a, B: Bucket> Sweep<'a, B> {
                 Step::Pair(pair) => {
                     self.judge(pair)?;
                     let is_due = self.unsaved.different.len() >= REPAIRS_MAX;
-                    if is_due && self.save(false, self.cuts(1, false).await?).await? == Hold::Lost {
+                    if is_due && self.save(false, Vec::new()).await? == Hold::Lost {
                         return Ok(Hold::Lost);
                     }
                 }
@@ -113,12 +110,10 @@ impl<'a, B: Bucket> Sweep<'a, B> {
         let keys = stretch.keys().count() - ignored;
         metrics::ignored_keys(&team.connection.bucket).increment(ignored as u64);
         metrics::reconcile_keys().increment(keys as u64);
-        self.is_long = true;
         self.unsaved.pages += 1;
         // Who gives something away does that before it asks for more: what is asked for cannot be given any more.
         let asked = self.hear();
-        let is_due = self.unsaved.pages >= PAGES_A_SAVE;
-        if asked == 0 && !is_due {
+        if asked == 0 {
             self.pages.ask();
         }
         let is_held = is_even && self.is_held(&stretch).await?;
@@ -132,12 +127,14 @@ impl<'a, B: Bucket> Sweep<'a, B> {
         }
         if self.pages.is_ended() {
             self.join.end_listed();
-        } else if asked > 0 || is_due {
-            // Somebody elsewhere may ask for one.
-            let cuts = self.cuts(asked.max(1), is_held).await?;
-            if (is_due || !cuts.is_empty()) && self.save(false, cuts).await? == Hold::Lost {
-                return Ok(Hold::Lost);
-            }
+            return Ok(Hold::Ours);
+        }
+        let cuts = if asked > 0 { self.cuts(asked, is_held).await? } else { Vec::new() };
+        let is_due = self.unsaved.pages >= PAGES_A_SAVE || !cuts.is_empty();
+        if is_due && self.save(false, cuts).await? == Hold::Lost {
+            return Ok(Hold::Lost);
+        }
+        if asked > 0 {
             self.pages.ask();
         }
         Ok(Hold::Ours)
@@ -218,18 +215,15 @@ impl<'a, B: Bucket> Sweep<'a, B> {
         self.range.as_ref().zip(self.left()).map_or(0, |(range, (left, _))| self.team.hear(range, &left))
     }
 
-    /// Where the range could be cut for so many others, if there is anything to give away.
+    /// Where the range can be cut for so many others, if there is anything to give away.
     async fn cuts(&self, others: usize, is_held: bool) -> Result<Vec<String>, Trouble> {
-        // A rehearsal has no range, and nobody to give one to.
-        let can_give = self.range.is_some() && self.is_long && !self.pages.is_ended();
-        let Some((left, path)) = self.left().filter(|_| can_give) else { return Ok(Vec::new()) };
+        let Some((left, path)) = self.left() else { return Ok(Vec::new()) };
         let mut cuts = self.team.cuts(&left, path, others, is_held).await?;
         cuts.retain(|cut| !cut.contains('\0'));
         Ok(cuts)
     }
 
-    /// Repairs what differs and notes how far we are, in one transaction; gives away what is beyond the first of `cuts`,
-    /// if somebody wants it.
+    /// Repairs what differs and notes how far we are, in one transaction; gives away what is beyond the first of `cuts`.
     #[tracing::instrument(skip_all, fields(different = self.unsaved.different.len()))]
     async fn save(&mut self, is_done: bool, cuts: Vec<String>) -> Result<Hold, Trouble> {
         let unsaved = std::mem::take(&mut self.unsaved);
@@ -244,19 +238,17 @@ impl<'a, B: Bucket> Sweep<'a, B> {
             counts: unsaved.counts,
             window_to: window.to,
             is_done,
-            is_asked: !cuts.is_empty() && team.answer(range),
             cuts,
         };
         let saved = team.save(range, &unsaved.different, &progress).await?;
         let Some(saved) = saved else { return Ok(Hold::Lost) };
-        if let Some(cut) = progress.cuts.into_iter().next().filter(|_| saved.is_cut) {
+        if let Some(cut) = progress.cuts.into_iter().next() {
+            team.answer(range);
             self.join.cut(&cut);
-            if let Some(range) = &mut self.range {
-                range.span.to = Some(cut.clone());
-            }
+            range.span.to = Some(cut.clone());
             self.pages.span.to = Some(cut);
-            self.is_long = false;
-            team.tell_of_ranges();
+        } else if saved.is_wanted {
+            team.want(range);
         }
         Ok(Hold::Ours)
     }

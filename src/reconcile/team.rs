@@ -253,13 +253,14 @@ impl<B: Bucket> Team<B> {
         self.leases.hear(range.lease, self.sample.rows(left))
     }
 
-    /// Whether parts of a range are asked for here, which are given now.
-    pub(super) fn answer(&self, range: &Range) -> bool {
-        self.leases.answer(range.lease)
+    /// Notes that somebody elsewhere waits for a part of a range.
+    pub(super) fn want(&self, range: &Range) {
+        self.leases.want(range.lease);
     }
 
-    /// There are new ranges to be had.
-    pub(super) fn tell_of_ranges(&self) {
+    /// Parts of a range were given away: there are new ones to be had.
+    pub(super) fn answer(&self, range: &Range) {
+        self.leases.answer(range.lease);
         self.changed.notify_one();
     }
 

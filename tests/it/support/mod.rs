@@ -96,7 +96,6 @@ pub(crate) fn done(window_to: Timestamp) -> Progress {
         window_to,
         is_done: true,
         cuts: Vec::new(),
-        is_asked: false,
     }
 }
 
