@@ -291,21 +291,6 @@ async fn enter(
     changes: &[Difference],
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let counts = repaired.counts();
-    let count = |kind| counts.get(&kind).copied().unwrap_or_default();
-    sqlx::query(
-        "update catalog.reconciliations
-         set missing = missing + $2, stale = stale + $3, ghost = ghost + $4, latest = latest + $5, doubts = doubts + $6
-         where run_id = $1",
-    )
-    .bind(run_id)
-    .bind(count(Drift::Missing))
-    .bind(count(Drift::Stale))
-    .bind(count(Drift::Ghost))
-    .bind(count(Drift::Latest))
-    .bind(i64::try_from(repaired.doubts).unwrap_or(i64::MAX))
-    .execute(&mut *transaction)
-    .await?;
     let detail = |change: &Difference| json!({ "before": change.before, "after": change.after }).to_string();
     let keys: Vec<&str> = changes.iter().map(|change| change.key.as_str()).collect();
     let versions: Vec<&str> = changes.iter().map(|change| change.version.as_str()).collect();
@@ -323,6 +308,22 @@ async fn enter(
     .bind(versions)
     .bind(kinds)
     .bind(details)
+    .execute(&mut *transaction)
+    .await?;
+    // Last, as all who save in the run wait for this row until we commit.
+    let counts = repaired.counts();
+    let count = |kind| counts.get(&kind).copied().unwrap_or_default();
+    sqlx::query(
+        "update catalog.reconciliations
+         set missing = missing + $2, stale = stale + $3, ghost = ghost + $4, latest = latest + $5, doubts = doubts + $6
+         where run_id = $1",
+    )
+    .bind(run_id)
+    .bind(count(Drift::Missing))
+    .bind(count(Drift::Stale))
+    .bind(count(Drift::Ghost))
+    .bind(count(Drift::Latest))
+    .bind(i64::try_from(repaired.doubts).unwrap_or(i64::MAX))
     .execute(transaction)
     .await
     .map(drop)
