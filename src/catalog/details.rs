@@ -114,7 +114,7 @@ impl Catalog {
         lease: Duration,
         now: OffsetDateTime,
     ) -> Result<Vec<Lookup>, sqlx::Error> {
-        let statement = take_due!("lookups", "bucket, key, version_id", "key, version_id, attempts, ticket");
+        let statement = take_due!("lookups", "key, version_id, attempts, ticket");
         self.take_due(statement, connection, limit, lease, now).await
     }
 

@@ -8,24 +8,22 @@ use time::OffsetDateTime;
 
 use super::{Catalog, Connection};
 
-/// The statement that takes what is due from a table, by its primary key, and tells some columns of it.
+/// The statement that takes what is due from a table, and tells some columns of it. What is to be taken is found once, and
+/// updated by its place: of `in (… limit …)` Postgres makes a loop that looks for more for each row of the table, if it
+/// thinks that there are hardly any.
 macro_rules! take_due {
-    ($table:literal, $id:literal, $told:literal) => {
+    ($table:literal, $told:literal) => {
         concat!(
             "update catalog.",
             $table,
             " set due_at = $4, attempts = attempts + 1
-             where (",
-            $id,
-            ") in (
-                 select ",
-            $id,
-            " from catalog.",
+             where ctid = any (array(
+                 select ctid from catalog.",
             $table,
             "
                  where bucket = $1 and starts_with(key, $2) and due_at <= $3
                  order by due_at limit $5
-                 for update skip locked)
+                 for update skip locked))
              returning ",
             $told
         )

@@ -81,6 +81,7 @@ pub use schema::{MIGRATOR, SchemaError};
 pub use standing::Standing;
 pub use starts::{LastRun, Look, Reason, Trigger};
 pub use status::{BucketStatus, Levels, ProblemStatus, RunStatus, Status};
+pub use sweep::PURGE_MAX;
 pub use withheld::REMOVALS_MIN;
 
 /// How Postgres is to serve us. Migrations run at every start, and each time it would notice what is there

@@ -160,12 +160,12 @@ impl Catalog {
     ) -> Result<Option<bool>, sqlx::Error> {
         let asked = sqlx::query(
             "update catalog.ranges set is_wanted = true
-             where range_id in (
+             where range_id = any (array(
                  select range_id from catalog.ranges
                  where run_id = $1 and not is_done and not is_wanted and leased_until > clock_timestamp()
                    and lease <> all($3)
                  order by keys_listed desc limit $2
-                 for update skip locked)",
+                 for update skip locked))",
         )
         .bind(run.run_id)
         .bind(i64::try_from(count).unwrap_or(i64::MAX))

@@ -126,7 +126,7 @@ impl Catalog {
         lease: Duration,
         now: OffsetDateTime,
     ) -> Result<Vec<Recheck>, sqlx::Error> {
-        let statement = take_due!("rechecks", "bucket, key", "bucket, key, reason, attempts, ticket, run_id");
+        let statement = take_due!("rechecks", "bucket, key, reason, attempts, ticket, run_id");
         self.take_due(statement, connection, limit, lease, now).await
     }
 

@@ -8,11 +8,11 @@ use super::{Catalog, Connection};
 use crate::model::{Horizon, Span, Stack, Timestamp, after_prefix};
 
 /// How many tombstones one statement removes, so that none holds its locks for long.
-const PURGE_MAX: i64 = 10_000;
+pub const PURGE_MAX: i64 = 10_000;
 
 impl Catalog {
-    /// Removes the tombstones that have no further use: everything from before the watermark is
-    /// accounted for, so no late event can bring those versions back. How many there were.
+    /// Removes tombstones that have no further use, up to [`PURGE_MAX`] of them: everything from before the watermark is
+    /// accounted for, so no late event can bring those versions back. How many there were; none if there are no more.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
@@ -21,34 +21,27 @@ impl Catalog {
         connection: &Connection,
         watermark_from: Timestamp,
     ) -> Result<u64, sqlx::Error> {
-        let margin = connection.terms.margin;
-        let mut purged = 0;
-        loop {
-            // What `Slot::is_spent` says of one slot, in SQL. The conditions stand twice: a row that
-            // changed since it was found is looked at again.
-            let rows = sqlx::query(
-                "delete from catalog.slots
-                 where bucket = $1 and not is_present
+        // What `Slot::is_spent` says of one slot, in SQL. What it is true of is locked until it is gone, so it need not be
+        // asked twice; that is also why the rows are looked up by nothing but their key: were it known of them that they
+        // are tombstones, Postgres might look for each among all others, if it thinks that there are none.
+        sqlx::query(
+            "with spent as materialized (
+                 select key, version_id from catalog.slots
+                 where bucket = $1 and not is_present and key >= $2 and ($4::text is null or key < $4)
                    and coalesce(event_time < $3, true) and coalesce(observed_to < $3, true)
-                   and (key, version_id) in (
-                       select key, version_id from catalog.slots
-                       where bucket = $1 and not is_present and key >= $2 and ($4::text is null or key < $4)
-                         and coalesce(event_time < $3, true) and coalesce(observed_to < $3, true)
-                       limit $5)",
-            )
-            .bind(&connection.bucket)
-            .bind(&connection.prefix)
-            .bind(date(watermark_from.minus(margin * 3)))
-            .bind(after_prefix(&connection.prefix))
-            .bind(PURGE_MAX)
-            .execute(&self.pool)
-            .await?
-            .rows_affected();
-            purged += rows;
-            if rows == 0 {
-                return Ok(purged);
-            }
-        }
+                 limit $5
+                 for update skip locked)
+             delete from catalog.slots using spent
+             where slots.bucket = $1 and slots.key = spent.key and slots.version_id = spent.version_id",
+        )
+        .bind(&connection.bucket)
+        .bind(&connection.prefix)
+        .bind(date(watermark_from.minus(connection.terms.margin * 3)))
+        .bind(after_prefix(&connection.prefix))
+        .bind(PURGE_MAX)
+        .execute(&self.pool)
+        .await
+        .map(|done| done.rows_affected())
     }
 
     /// Reads what is there of whole keys below `prefix` and in `span`, in byte order, about `rows_max` versions of

@@ -200,13 +200,15 @@ impl Catalog {
             // With this nobody can end the run before we commit.
             let horizon = hold(&mut transaction, connection, Hold::Shared).await?;
             let rows: Vec<WithheldRow> = sqlx::query_as(
+                // By their place: by their key Postgres might look for each among all of the run, if it thinks that
+                // there are none.
                 "delete from catalog.withheld
-                 where run_id = $1 and key in (
-                     select key from catalog.withheld
+                 where ctid = any (array(
+                     select ctid from catalog.withheld
                      where run_id = (select run_id from catalog.reconciliations
                                      where run_id = $1 and is_cleared and status = 'running')
                      order by key limit $2
-                     for update skip locked)
+                     for update skip locked))
                  returning key, window_from, window_to, listed",
             )
             .bind(run.run_id)

@@ -270,9 +270,12 @@ async fn complete(
         }
     };
     let mut purged = 0;
-    if is_ours && run.prefix == connection.prefix {
-        let purge = catalog.purge_tombstones(connection, run.started).await;
-        purged = purge.map_err(postgres(connection, "purge tombstones"))?;
+    while is_ours && run.prefix == connection.prefix && !shutdown.is_cancelled() {
+        let more = catalog.purge_tombstones(connection, run.started).await;
+        match more.map_err(postgres(connection, "purge tombstones"))? {
+            0 => break,
+            more => purged += more,
+        }
     }
     Ok((is_ours, purged))
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, PgPool};
-use stocktake::catalog::{MIGRATOR, Sighting, Trigger};
+use stocktake::catalog::{MIGRATOR, PURGE_MAX, Sighting, Trigger};
 use stocktake::model::{Claim, Doubt, Fact, Outcome, Span, Stack};
 use stocktake::reconcile::call_off;
 
 use crate::support::{
-    NOW, at, claim, connected, done, listed, put, repair, runs, see, started, versions, window,
+    NOW, at, claim, connected, done, eventually, listed, put, repair, runs, see, started, versions, window,
 };
 
 #[sqlx::test(migrator = "MIGRATOR")]
@@ -67,6 +67,75 @@ async fn a_purge_takes_just_the_tombstones_that_are_spent(pool: PgPool) {
     assert!(spent.len() > 10 && kept.len() > 10, "both kinds: {} and {}", spent.len(), kept.len());
     assert_eq!(catalog.purge_tombstones(&connection, at(30)).await.unwrap(), spent.len() as u64);
     assert_eq!(catalog.stacks(&connection, "", None, 100).await.unwrap().keys, kept);
+}
+
+/// Postgres thought that there are none, and read all of them for each.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_purge_reads_each_tombstone_once(pool: PgPool) {
+    let (catalog, connection) = connected(pool.clone()).await;
+    let count = 2 * PURGE_MAX + 1;
+    for (key, is_present) in [("there", true), ("gone", false)] {
+        sqlx::query(
+            "insert into catalog.slots (bucket, key, version_id, event_time, first_seen_at, changed_at, is_present, is_latest,
+                                        is_delete_marker, is_exact)
+             select 'genomics', $1 || number, 'v1', '2000-01-01', now(), now(), $2, $2, false, false
+             from generate_series(1, $3) as number",
+        )
+        .bind(key)
+        .bind(is_present)
+        .bind(count)
+        .execute(&pool)
+        .await
+        .unwrap();
+        if is_present {
+            sqlx::query("vacuum analyze catalog.slots").execute(&pool).await.unwrap();
+        }
+    }
+    for purged in [PURGE_MAX, PURGE_MAX, 1, 0] {
+        assert_eq!(catalog.purge_tombstones(&connection, at(0)).await.unwrap(), purged as u64);
+    }
+    let read = eventually("what was read", async || {
+        let read: Option<i64> = sqlx::query_scalar(
+            "select idx_tup_read from pg_stat_user_indexes where indexrelname = 'slots_1_removed' and idx_tup_read >= $1",
+        )
+        .bind(count)
+        .fetch_optional(&pool)
+        .await
+        .unwrap();
+        read
+    })
+    .await;
+    assert!(read < 20 * count, "{read} entries of the index for {count} tombstones");
+}
+
+/// Postgres thought that there is one, and looked for as many again for each.
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn no_more_is_taken_than_was_asked_for(pool: PgPool) {
+    let (catalog, connection) = connected(pool.clone()).await;
+    let (run, minute) = (started(&catalog, &connection, at(0)).await, Duration::from_secs(60));
+    for count in [1_i64, 3_000] {
+        for statement in [
+            "insert into catalog.rechecks (bucket, key, reason, asked_at, due_at)
+             select 'genomics', 'k' || $1::int8 || ' ' || number, 'recheck', '2000-01-01', '2000-01-01'
+             from generate_series(1, $1) as number",
+            "insert into catalog.withheld (run_id, key, window_from, window_to, listed)
+             select $2, 'k' || $1::int8 || ' ' || number, '2000-01-01', '2000-01-02', '[]'
+             from generate_series(1, $1) as number",
+        ] {
+            let insert = sqlx::query(AssertSqlSafe(statement.replace("$2", &run.run_id.to_string())));
+            insert.bind(count).execute(&pool).await.unwrap();
+        }
+        if count == 1 {
+            sqlx::query("vacuum analyze catalog.rechecks, catalog.withheld").execute(&pool).await.unwrap();
+        }
+    }
+    sqlx::query("update catalog.reconciliations set is_cleared = true").execute(&pool).await.unwrap();
+    let taken = catalog.take_rechecks(&connection, 7, minute, NOW).await.unwrap();
+    assert_eq!(taken.len(), 7);
+    catalog.apply_withheld(&connection, &run, NOW).await.unwrap().unwrap();
+    let left: i64 =
+        sqlx::query_scalar("select count(*) from catalog.withheld").fetch_one(&pool).await.unwrap();
+    assert_eq!(left, 2_501, "five hundred at a time");
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]
