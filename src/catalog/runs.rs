@@ -328,7 +328,12 @@ pub(super) async fn end(
         .execute(&mut *transaction)
         .await?;
     let is_ended = sqlx::query(
-        "update catalog.reconciliations set status = $2, finished_at = $3, error = $4
+        "update catalog.reconciliations
+         set status = $2, finished_at = $3, error = $4,
+             (keys_listed, versions_listed) = (
+                 select coalesce(sum(ranges.keys_listed), reconciliations.keys_listed),
+                        coalesce(sum(ranges.versions_listed), reconciliations.versions_listed)
+                 from catalog.ranges where run_id = $1)
          where run_id = $1 and status = 'running'
            and ($5::float8 is null or not exists (
                select from catalog.ranges

@@ -134,6 +134,21 @@ impl Catalog {
         Ok(wrong)
     }
 
+    /// How much drift of the kind `stats` a run found.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn wrong_sums_of_run(&self, connection: &Connection, run: &Run) -> Result<i64, sqlx::Error> {
+        // By the index of keys, as a run can have much drift of other kinds.
+        sqlx::query_scalar(
+            "select count(*) from catalog.drift where bucket = $1 and key = '' and run_id = $2 and kind = 'stats'",
+        )
+        .bind(&connection.bucket)
+        .bind(run.run_id)
+        .fetch_one(&self.pool)
+        .await
+    }
+
     /// Sums up by how much transactions changed buckets, once there is much of it.
     ///
     /// # Errors

@@ -83,6 +83,8 @@ pub struct Summary {
     pub doubts: usize,
     /// How many tombstones it made useless.
     pub purged: u64,
+    /// Of how many storage classes `catalog.bucket_stats` was wrong.
+    pub wrong_sums: i64,
 }
 
 /// Lists everything of `connection` below `prefix` (its own, or a longer one) and puts the catalog
@@ -292,6 +294,8 @@ async fn summary(
     let (counts, doubts) = found.map_err(postgres(connection, "read what a run found"))?;
     let drift = catalog.drift_of_run(run.run_id).await;
     let drift = drift.map_err(postgres(connection, "read the drift of a run"))?;
+    let wrong_sums = catalog.wrong_sums_of_run(connection, run).await;
+    let wrong_sums = wrong_sums.map_err(postgres(connection, "read the drift of a run"))?;
     let doubts = usize::try_from(doubts).unwrap_or_default();
     if is_ours {
         tracing::info!(
@@ -306,7 +310,7 @@ async fn summary(
             "run complete"
         );
     }
-    Ok(Summary { run_id: Some(run.run_id), report: None, counts, drift, doubts, purged })
+    Ok(Summary { run_id: Some(run.run_id), report: None, counts, drift, doubts, purged, wrong_sums })
 }
 
 /// Counts what a run put right.

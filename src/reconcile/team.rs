@@ -28,6 +28,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How soon it asks again when all who have one were busy saving it.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
 
+/// After so many looks in vain, whoever has no range at all says so.
+const LOOKS_IN_VAIN: u32 = 10;
+
 /// As many rows by the sample are counted, before they are cut: about as many as are counted at most.
 const FEW_ROWS: f64 = PAGES_COUNTED as f64 * 1_000.0;
 /// Which share of the rows is left when there are only last pages to be waited for.
@@ -276,9 +279,19 @@ impl<B: Bucket> Team<B> {
         }
         let hungry = Hungry::new(&self.hungry);
         let mut are_all_done = self.looks.lock().await;
+        let mut looks = 0;
         while !*are_all_done {
             if let Some(range) = self.take_range(run).await? {
                 return Ok(Some(range));
+            }
+            looks += 1;
+            if looks == LOOKS_IN_VAIN && self.leases.all().is_empty() {
+                let (bucket, run_id, lease) = (&self.connection.bucket, run.run_id, LEASE.as_secs());
+                tracing::info!(
+                    bucket,
+                    run_id,
+                    "others have all that is left of the run; who died keeps it for up to {lease} s"
+                );
             }
             let mut pause = LOOK_EVERY;
             let missing = self.leases.ask(hungry.count());

@@ -61,6 +61,10 @@ async fn too_many_removals_stop_a_run_before_any(pool: PgPool) {
         assert!(remedy.contains("`stocktake reconcile --bucket genomics --allow-removals`"), "{remedy}");
         assert!(runs(&pool).await[step + 1].starts_with("stopped "), "{:?}", runs(&pool).await);
         assert_eq!(rows(&pool).await, before);
+        let told =
+            count(&pool, "select keys_listed from catalog.reconciliations order by run_id desc limit 1")
+                .await;
+        assert_eq!(told > 0, kept > 0, "{told} keys listed");
     }
     let horizon = catalog.horizon(&connection).await.unwrap();
     assert_eq!((horizon.watermark, horizon.run_started), (watermark, None));

@@ -214,6 +214,7 @@ async fn a_run_over_all_of_it_counts_a_bucket(pool: PgPool) {
             .await
             .unwrap();
         assert_eq!(kinds.iter().filter(|kind| *kind == "stats").count(), found, "{clock}");
+        assert_eq!(run.wrong_sums, found as i64, "{clock}");
         if prefix.is_empty() {
             sqlx::query("select catalog.fold_stats()").execute(&pool).await.unwrap();
             assert_eq!(told(&pool).await, counted(&pool).await, "{clock}");

@@ -86,8 +86,12 @@ async fn a_run_outlives_the_daemons_that_are_killed_in_the_middle_of_it() {
         eventually("progress", async || (stage.saved().await > before).then_some(())).await;
         daemon.kill().await;
         assert_eq!(stage.run_under_way().await, begun);
-        stage.let_leases_end().await;
         daemon = stage.start(&config);
+        eventually("word of what it waits for", async || {
+            daemon.log().contains("others have all that is left of the run").then_some(())
+        })
+        .await;
+        stage.let_leases_end().await;
     }
     stage.until_complete(begun).await;
     writer.stop().await;

@@ -38,7 +38,10 @@ pub(super) fn as_json(done: &[Done], is_rehearsal: bool) -> String {
             }
         }
         match result {
-            Ok(Outcome::Run(summary)) => line["tombstones_purged"] = summary.purged.into(),
+            Ok(Outcome::Run(summary)) => {
+                line["tombstones_purged"] = summary.purged.into();
+                line["stats"] = summary.wrong_sums.into();
+            }
             Ok(Outcome::Rehearsal(found, excess)) => {
                 line["removals"] = found.removals.into();
                 line["is_stopped_by_guard"] = excess.is_some().into();
@@ -88,14 +91,21 @@ pub(super) fn as_text(done: &[Done], is_rehearsal: bool) -> String {
             })),
         }
     }
-    let is_drifted = |done: &Done| done.result.as_ref().is_ok_and(|outcome| !outcome.figures().1.is_empty());
     if is_rehearsal {
         text.push("nothing was changed: this was a rehearsal".to_owned());
-    } else if done.iter().any(is_drifted) {
-        text.push("what differed is repaired, and written down in catalog.drift".to_owned());
+        return text.join("\n");
     }
-    let doubts: usize = done.iter().filter_map(|done| Some(done.result.as_ref().ok()?.figures().2)).sum();
-    if doubts > 0 && !is_rehearsal {
+    let outcomes = || done.iter().filter_map(|done| done.result.as_ref().ok());
+    let doubts: usize = outcomes().map(|outcome| outcome.figures().2).sum();
+    if outcomes().any(|outcome| !outcome.figures().1.is_empty()) {
+        let what = if doubts > 0 { "what differed, but for the doubts," } else { "what differed" };
+        text.push(format!("{what} is repaired, and written down in catalog.drift"));
+    }
+    let wrong_sums: i64 = outcomes().map(Outcome::wrong_sums).sum();
+    if wrong_sums > 0 {
+        text.push(format!("{wrong_sums} of the rows of catalog.bucket_stats had to be put right"));
+    }
+    if doubts > 0 {
         text.push(format!(
             "{doubts} keys are in doubt and as they were: `stocktake serve` looks at each again, \
              and another `stocktake reconcile` at all of them"
@@ -177,6 +187,13 @@ impl Outcome {
         }
     }
 
+    fn wrong_sums(&self) -> i64 {
+        match self {
+            Self::Run(summary) => summary.wrong_sums,
+            Self::Rehearsal(..) => 0,
+        }
+    }
+
     fn figures(&self) -> (Counts, &BTreeMap<Drift, i64>, usize) {
         match self {
             Self::Run(summary) => (summary.counts, &summary.drift, summary.doubts),
@@ -191,13 +208,29 @@ mod tests {
     use crate::reconcile::Summary;
 
     #[test]
-    fn what_is_not_settled_is_told() {
-        let told = |doubts, is_rehearsal| {
-            let result = Ok(Outcome::Run(Summary { doubts, ..Summary::default() }));
-            as_text(&[Done { bucket: "b".to_owned(), prefix: String::new(), result }], is_rehearsal)
+    fn what_is_repaired_and_what_is_not_settled_is_told() {
+        let told = |drift: i64, doubts, wrong_sums, is_rehearsal| {
+            let drift = (drift > 0).then_some((Drift::Stale, drift)).into_iter().collect();
+            let result = Ok(Outcome::Run(Summary { drift, doubts, wrong_sums, ..Summary::default() }));
+            let text =
+                as_text(&[Done { bucket: "b".to_owned(), prefix: String::new(), result }], is_rehearsal);
+            text.lines()
+                .skip(2)
+                .map(|line| line.split(": ").next().unwrap_or(line).to_owned())
+                .collect::<Vec<_>>()
         };
-        assert!(told(3, false).contains("\n3 keys are in doubt and as they were: "), "{}", told(3, false));
-        assert!(!told(0, false).contains("in doubt") && !told(3, true).contains("in doubt"));
+        let doubts = "3 keys are in doubt and as they were";
+        assert_eq!(told(0, 0, 0, false), [""; 0]);
+        assert_eq!(told(2, 0, 0, false), ["what differed is repaired, and written down in catalog.drift"]);
+        assert_eq!(
+            told(2, 3, 0, false),
+            ["what differed, but for the doubts, is repaired, and written down in catalog.drift", doubts]
+        );
+        assert_eq!(
+            told(0, 3, 1, false),
+            ["1 of the rows of catalog.bucket_stats had to be put right", doubts]
+        );
+        assert_eq!(told(2, 3, 1, true), ["nothing was changed"]);
     }
 
     #[test]
