@@ -157,3 +157,29 @@ fn every_test_that_the_semantics_call_upon_exists() {
         assert!(code.contains(&format!("fn {name}(")), "SEMANTICS.md calls upon {name}, which is no test");
     }
 }
+
+/// Of each that a statement holds, what `in (…)` has in its brackets.
+fn in_brackets(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices(" in (").map(|(place, found)| {
+        let inside = &text[place + found.len()..];
+        let mut depth = 1;
+        let end = inside.find(|character| {
+            depth += i32::from(character == '(') - i32::from(character == ')');
+            depth == 0
+        });
+        &inside[..end.unwrap_or(inside.len())]
+    })
+}
+
+/// Postgres may ask such a query again for each row, as docs/PERFORMANCE.md tells.
+#[test]
+fn what_is_limited_is_asked_for_once() {
+    let has_limit = |text: &str| in_brackets(text).any(|inside| inside.contains("limit $"));
+    for (path, text) in rust_files("src/catalog") {
+        assert!(!has_limit(&text), "{}: write `= any (array(select … limit …))`", path.display());
+    }
+    assert!(has_limit(
+        "delete from x where y in (select y from x where (z) limit $1 for update) returning y"
+    ));
+    assert!(!has_limit("delete from x where y in (select y from x) and z = any (array(select z limit $1))"));
+}

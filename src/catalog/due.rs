@@ -9,8 +9,8 @@ use time::OffsetDateTime;
 use super::{Catalog, Connection};
 
 /// The statement that takes what is due from a table, and tells some columns of it. What is to be taken is found once, and
-/// updated by its place: of `in (… limit …)` Postgres makes a loop that looks for more for each row of the table, if it
-/// thinks that there are hardly any.
+/// updated by its place: of `in (… limit …)` Postgres may make a loop that looks for as many again for each row of the
+/// table, if it thinks that there are hardly any.
 macro_rules! take_due {
     ($table:literal, $told:literal) => {
         concat!(

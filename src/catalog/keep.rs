@@ -72,25 +72,25 @@ impl Catalog {
         let mut rows = 0;
         for statement in [
             concat!(
-                "delete from catalog.drift where drift_id in (
+                "delete from catalog.drift where drift_id = any (array(
                      select drift_id from catalog.drift where run_id in (",
                 old_runs!(),
-                ") limit $2)"
+                ") limit $2))"
             ),
             // A doubt that a run raised is settled in its name.
             concat!(
-                "delete from catalog.reconciliations where run_id in (",
+                "delete from catalog.reconciliations where run_id = any (array(",
                 old_runs!(),
                 "    and not exists (select from catalog.drift where drift.run_id = old.run_id)
                      and not exists (select from catalog.rechecks where rechecks.run_id = old.run_id)
-                     limit $2)"
+                     limit $2))"
             ),
             // The oldest have the least numbers.
-            "delete from catalog.quarantine where quarantine_id in (
+            "delete from catalog.quarantine where quarantine_id = any (array(
                  select quarantine_id from (
                      select quarantine_id, received_at from catalog.quarantine order by quarantine_id limit $2
                  ) as oldest
-                 where received_at < clock_timestamp() - make_interval(secs => $1))",
+                 where received_at < clock_timestamp() - make_interval(secs => $1)))",
         ] {
             let query = sqlx::query(statement).bind(keep.as_secs_f64()).bind(PRUNED_AT_ONCE);
             rows += query.execute(&self.pool).await?.rows_affected();
