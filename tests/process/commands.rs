@@ -188,7 +188,11 @@ async fn two_daemons_share_a_queue_and_a_catalog() {
     stage.put(&bucket, "before", "body").await;
     let config = stage.config_of(&[&bucket]);
     // Both make the schema and the bucket's room at once.
-    let daemons = [stage.start(&config), stage.start(&config)];
+    let mut daemons = [stage.start(&config), stage.start(&config)];
+    // Who starts second waits until the first knows of its bucket, and there would be nothing left for it.
+    for daemon in &mut daemons {
+        daemon.until_ready().await;
+    }
     for seed in [51, 52] {
         stage.workload(&bucket, seed, 80, true).await;
     }

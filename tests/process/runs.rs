@@ -12,7 +12,17 @@ const STILL: usize = 300;
 
 /// Pages so small and slow that a run takes seconds.
 fn slowly() -> [Rule; 2] {
-    [Rule::of(LIST, Play::Entries(4)), Rule::of(LIST, Play::Delay(Duration::from_millis(20)))]
+    pages_in(Duration::from_millis(20))
+}
+
+/// Pages so small and slow that a run takes longer than a daemon waits, at its start, for others to know of its
+/// buckets.
+fn crawling() -> [Rule; 2] {
+    pages_in(Duration::from_millis(500))
+}
+
+fn pages_in(delay: Duration) -> [Rule; 2] {
+    [Rule::of(LIST, Play::Entries(4)), Rule::of(LIST, Play::Delay(delay))]
 }
 
 /// A configuration for one bucket behind a front, listed in a few parts at once.
@@ -110,7 +120,7 @@ async fn a_daemon_takes_over_what_another_that_is_killed_leaves_of_their_run() {
     prepared(&stage, &bucket, STILL).await;
     let fronts = [Front::of(&stage.endpoint).await, Front::of(&stage.endpoint).await];
     for front in &fronts {
-        front.play(slowly());
+        front.play(crawling());
     }
     let configs = fronts.each_ref().map(|front| behind(&stage, front, &bucket));
     let writer = Writer::beside_small_pages(&stage, &bucket);
@@ -124,6 +134,7 @@ async fn a_daemon_takes_over_what_another_that_is_killed_leaves_of_their_run() {
     dies.kill().await;
     assert_eq!(stage.run_under_way().await, begun);
     stage.let_leases_end().await;
+    fronts[1].play(slowly());
     stage.until_complete(begun).await;
     lives.must_run();
     writer.stop().await;
