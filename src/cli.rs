@@ -104,7 +104,7 @@ pub struct Serve {
 }
 
 /// Options of `reconcile`.
-#[derive(Clone, Debug, PartialEq, Eq, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 pub struct Reconcile {
     /// What to compare the catalog with [default: what the bucket's section says]
     #[arg(long, value_enum, value_name = "SOURCE")]

@@ -146,7 +146,10 @@ fn state(bucket: &BucketStatus, problems: &[ProblemStatus], is_behind: bool) -> 
     let is_wrong = |test: &dyn Fn(&str) -> bool| problems.iter().any(|problem| test(&problem.subject));
     let (events, database) = (format!("events of {subject}"), Subject::Database.to_string());
     let is_running = bucket.run.status.as_deref() == Some("running");
+    // Also where it stopped a command, and a daemon did not look yet.
+    let is_guarded = bucket.run.withheld > Some(0);
     match () {
+        () if is_guarded => State::InTrouble,
         () if is_wrong(&|name| name == subject || name == events || name == database) => State::InTrouble,
         () if bucket.complete_through.is_none() && !is_running => State::New,
         // Any queue may be the one that brings its events.
@@ -297,5 +300,8 @@ mod tests {
         check(&running, &[], false, State::Listing);
         running.run.status = Some("failed".to_owned());
         check(&running, &["queue u"], false, State::New);
+        let mut guarded = well();
+        guarded.run.withheld = Some(1_001);
+        check(&guarded, &[], false, State::InTrouble);
     }
 }

@@ -276,18 +276,21 @@ pub(super) async fn observe<'a>(
         after: describe(after.get(key), version),
     };
     let differences: Vec<Difference> = repaired.drift.iter().map(change).collect();
-    if let Some(run_id) = run_id.filter(|_| !repaired.drift.is_empty() || repaired.doubts > 0) {
-        enter(transaction, connection, run_id, &repaired, &differences, now).await?;
+    // The doubt of a recheck in vain was counted when the run raised it.
+    let raised = if glance == Glance::Run { repaired.doubts } else { 0 };
+    if let Some(run_id) = run_id.filter(|_| !repaired.drift.is_empty() || raised > 0) {
+        enter(transaction, connection, run_id, &repaired, raised, &differences, now).await?;
     }
     Ok(Seen { repaired, asks, withheld, changes, differences, removals })
 }
 
-/// Enters drift in the ledger and counts it in its run.
+/// Enters drift in the ledger and counts it in its run, and so many doubts.
 async fn enter(
     transaction: &mut PgConnection,
     connection: &Connection,
     run_id: i64,
     repaired: &Repaired,
+    doubts: usize,
     changes: &[Difference],
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
@@ -323,7 +326,7 @@ async fn enter(
     .bind(count(Drift::Stale))
     .bind(count(Drift::Ghost))
     .bind(count(Drift::Latest))
-    .bind(i64::try_from(repaired.doubts).unwrap_or(i64::MAX))
+    .bind(i64::try_from(doubts).unwrap_or(i64::MAX))
     .execute(transaction)
     .await
     .map(drop)

@@ -134,6 +134,18 @@ impl Catalog {
         Ok(wrong)
     }
 
+    /// Of how many storage classes the sum of a bucket is wrong. Counts the bucket, and puts nothing right.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn wrong_sums(&self, bucket: &str) -> Result<i64, sqlx::Error> {
+        let _share = self.share().await;
+        sqlx::query_scalar("select count(*) from catalog.wrong_stats($1)")
+            .bind(bucket)
+            .fetch_one(&self.pool)
+            .await
+    }
+
     /// How much drift of the kind `stats` a run found.
     ///
     /// # Errors

@@ -40,6 +40,11 @@ pub(super) fn parts<'a>(config: &'a Config, bucket: &str) -> anyhow::Result<Vec<
     Ok(parts)
 }
 
+/// What their prefixes are, in words.
+pub(super) fn beginnings(parts: &[&Bucket]) -> String {
+    parts.iter().map(|part| format!("{:?}", part.prefix)).collect::<Vec<_>>().join(" or ")
+}
+
 fn described(attached: &Attached) -> String {
     let Attached { kind, of, policy } = attached;
     let what = match kind {

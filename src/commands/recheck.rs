@@ -3,7 +3,7 @@
 use anyhow::{Context, anyhow, ensure};
 use serde_json::json;
 
-use super::policy::parts;
+use super::policy::{beginnings, parts};
 use super::table::table;
 use super::{Usage, print};
 use crate::catalog::{Catalog, Connection};
@@ -38,11 +38,10 @@ pub(super) async fn recheck(
             return Err(Usage(message).into());
         }
         let Some(section) = sections.iter().find(|section| key.starts_with(&section.prefix)) else {
-            let prefixes: Vec<_> = sections.iter().map(|section| format!("{:?}", section.prefix)).collect();
             return Err(Usage(format!(
                 "key {key:?} of bucket {:?} is outside what is configured: choose one that begins with {}",
                 options.bucket,
-                prefixes.join(" or ")
+                beginnings(&sections)
             ))
             .into());
         };

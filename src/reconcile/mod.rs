@@ -26,7 +26,7 @@ mod trouble;
 pub use rehearsal::{CHANGES_MAX, Found, Rehearsal};
 pub use schedule::{Keeper, Schedule, least_period};
 use team::{Task, Team};
-pub use trouble::{Trouble, guard_remedy};
+pub use trouble::{Trouble, command, guard_remedy};
 
 /// How many rows make a part worth a request of its own.
 const ROWS_A_PART: f64 = 10_000.0;

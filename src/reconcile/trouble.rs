@@ -170,12 +170,16 @@ impl Trouble {
     }
 }
 
-/// What to look at when the guard stopped a run of `bucket` below `prefix`, and what lifts the guard, in
-/// commands that a shell can be given.
-pub fn guard_remedy(bucket: &str, prefix: &str) -> String {
+/// The command that lists what is below `prefix`, as a shell can be given it.
+pub fn command(bucket: &str, prefix: &str) -> String {
     let quoted = format!(" --prefix '{}'", prefix.replace('\'', r"'\''"));
     let part = if prefix.is_empty() { "" } else { &quoted };
-    let command = format!("stocktake reconcile --bucket {bucket}{part}");
+    format!("stocktake reconcile --bucket {bucket}{part}")
+}
+
+/// What to look at when the guard stopped a run of `bucket` below `prefix`, and what lifts the guard.
+pub fn guard_remedy(bucket: &str, prefix: &str) -> String {
+    let command = command(bucket, prefix);
     format!(
         "see that the bucket, its prefix, endpoint and credentials are the right ones and may list all there is; \
          `{command} --dry-run` shows what would be removed, and if that is really gone, \

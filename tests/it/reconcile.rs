@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use stocktake::catalog::{Catalog, Connection, MIGRATOR};
+use stocktake::catalog::{Catalog, Connection, MIGRATOR, Sighting};
 use stocktake::health::Health;
 use stocktake::ingest::Backlog;
 use stocktake::model::{Doubt, Drift, Listed};
@@ -125,6 +125,15 @@ async fn an_empty_listing_removes_only_what_is_older_than_it(pool: PgPool) {
     let doubts: Vec<String> =
         sqlx::query_scalar("select key from catalog.rechecks").fetch_all(&pool).await.unwrap();
     assert_eq!((summary.doubts, doubts), (1, vec!["meanwhile".to_owned()]));
+
+    // A recheck in vain is no further doubt of the run.
+    let due = NOW + connection.terms.recheck_delay;
+    let taken = catalog.take_rechecks(&connection, 10, Duration::from_secs(60), due).await.unwrap();
+    let early = Sighting { key: "meanwhile".to_owned(), listed: Vec::new(), window: window(1_000, 1_002) };
+    let settled = catalog.settle(&connection, &taken[0], &early, Duration::ZERO, due).await.unwrap();
+    assert_eq!((taken[0].run_id, settled.doubts), (summary.run_id, 1));
+    let (_, counted) = catalog.counts_of_run(summary.run_id.unwrap()).await.unwrap();
+    assert_eq!(counted, 1);
 }
 
 #[sqlx::test(migrator = "MIGRATOR")]

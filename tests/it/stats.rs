@@ -160,8 +160,11 @@ async fn a_wrong_sum_is_drift_and_put_right(pool: PgPool) {
     sqlx::query("delete from catalog.slots where version_id = 'v1'").execute(&pool).await.unwrap();
     let run = started(&catalog, &connection, at(100)).await;
     see(&catalog, &connection, &run, &[]).await;
+    assert_eq!(catalog.wrong_sums("genomics").await.unwrap(), 1);
+    assert_eq!(told(&pool).await, right, "who only asks puts nothing right");
     assert_eq!(catalog.verify_stats(&connection, &run, NOW).await.unwrap(), 1);
     assert_eq!(told(&pool).await, [(None, 0, 0, 1, 7, 1)]);
+    assert_eq!(catalog.wrong_sums("genomics").await.unwrap(), 0);
     assert_eq!(catalog.verify_stats(&connection, &run, NOW).await.unwrap(), 0);
     let detail: String = sqlx::query_scalar(
         "select concat_ws(' ', kind, detail -> 'before' -> 'noncurrent_bytes', detail -> 'after' -> 'noncurrent_bytes')

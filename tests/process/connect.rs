@@ -296,6 +296,10 @@ async fn a_bucket_that_nobody_ever_connected_is_not_disconnected() {
             assert!(!told.stderr.contains("a daemon is at work"), "{told:?}");
         }
     }
+    let parts = stage.config_of(&[&format!("{bucket}/a/"), &format!("{bucket}/c/")]);
+    let told = stage.run(&parts, &["reconcile", "--bucket", &bucket, "--prefix", "b/"]).await;
+    let all = r#"prefix "b/" is outside what is configured: choose one that begins with "a/" or "c/""#;
+    assert!(told.code == Some(64) && told.stderr.contains(all), "{told:?}");
     // The bucket is there, and its part `b/` is nobody's.
     let told = done(&stage, &config, &["disconnect", "--bucket", &bucket, "--prefix", "b/", "--apply"]).await;
     for words in

@@ -254,6 +254,7 @@ async fn a_listing_that_suddenly_returns_nothing_removes_nothing() {
     for words in ["still/0000", "not there", "and 901 more", "the guard would stop this run"] {
         assert!(told.stdout.contains(words), "no {words:?} in {told:?}");
     }
+    assert!(told.stdout.contains(&lifts), "{told:?}");
     assert_eq!(stage.count(present).await, 1_001);
 
     // It was the store. And when they are really gone, the command that was told removes them.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, ensure};
 use tokio_util::sync::CancellationToken;
 
+use super::policy::beginnings;
 use super::{Usage, print, until_signalled};
 use crate::bucket::{Bucket, s3};
 use crate::catalog::{Catalog, Connection, Effect, Look, Reason};
@@ -35,8 +36,16 @@ struct Done {
 /// What came of listing a connection.
 enum Outcome {
     Run(Summary),
-    /// A rehearsal; and of how many versions in the catalog it would remove too many, if it would.
-    Rehearsal(Found, Option<i64>),
+    Rehearsal(Rehearsed),
+}
+
+/// What a run would come to.
+struct Rehearsed {
+    found: Found,
+    /// Of how many versions in the catalog it would remove too many, if it would.
+    excess: Option<i64>,
+    /// Of how many storage classes `catalog.bucket_stats` is wrong.
+    wrong_sums: i64,
 }
 
 pub(super) async fn reconcile(
@@ -80,8 +89,8 @@ pub(super) async fn reconcile(
         done.push(Done { bucket: section.name.clone(), prefix, result });
     }
     print(&match format {
-        Format::Json => report::as_json(&done, options.dry_run),
-        Format::Text => report::as_text(&done, options.dry_run),
+        Format::Json => report::as_json(&done, options),
+        Format::Text => report::as_text(&done, options),
     })?;
     Ok(if done.iter().all(|done| done.result.is_ok()) { Exit::Done } else { Exit::Failed })
 }
@@ -116,8 +125,8 @@ fn choose<'a>(config: &'a Config, options: &Reconcile) -> anyhow::Result<Vec<(&'
     match within.first() {
         Some(bucket) => Ok(vec![(*bucket, prefix.clone())]),
         None => Err(Usage(format!(
-            "prefix {prefix:?} is outside what is configured: choose one that begins with {:?}",
-            buckets[0].prefix
+            "prefix {prefix:?} is outside what is configured: choose one that begins with {}",
+            beginnings(&buckets)
         ))
         .into()),
     }
@@ -201,7 +210,11 @@ impl Listing<'_> {
                 .await
                 .context("count the versions in the catalog")?,
         };
-        Ok(Outcome::Rehearsal(found, excess))
+        let wrong_sums = match *prefix == connection.prefix {
+            true => catalog.wrong_sums(&connection.bucket).await.context("count the bucket")?,
+            false => 0,
+        };
+        Ok(Outcome::Rehearsal(Rehearsed { found, excess, wrong_sums }))
     }
 
     /// The inventory report to read instead of a listing. Without a word, a bucket that was never listed is
@@ -231,7 +244,7 @@ impl Listing<'_> {
         let is_over = call_off(catalog, connection, prefix, "the command was interrupted", *clock).await;
         let said = match is_over.context("note that the run was stopped")? {
             true => "the run is ended, what it repaired stays, and the next one begins anew",
-            false => "a daemon is at work on the run, too, and goes on with it",
+            false => "another process is at work on the run, too, and goes on with it",
         };
         Ok(anyhow!("reconcile bucket {:?}: interrupted; {said}", connection.bucket))
     }

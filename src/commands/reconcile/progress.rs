@@ -102,7 +102,8 @@ impl Progress<'_> {
             Watched::Rehearsal(rehearsal) => {
                 let found = rehearsal.found();
                 let drift = found.drift.values().sum();
-                Some(Seen::Standing(Standing { counts: found.counts, drift, ..Standing::default() }))
+                let (counts, withheld) = (found.counts, found.removals);
+                Some(Seen::Standing(Standing { counts, drift, withheld, ..Standing::default() }))
             }
         })
     }
@@ -163,7 +164,9 @@ impl Pace {
         let a_second = |now: i64, before: i64| (now - before) as f64 / seconds;
         let keys_a_second = a_second(standing.counts.keys, self.from.keys);
         let versions_a_second = a_second(standing.counts.versions, self.from.versions);
-        let left = self.total.map(|total| total - standing.counts.versions).filter(|left| *left > 0);
+        // What is not in the listing will not be listed.
+        let passed = standing.counts.versions + standing.withheld;
+        let left = self.total.map(|total| total - passed).filter(|left| *left > 0);
         let seconds_left =
             left.filter(|_| versions_a_second > 0.0).map(|left| left as f64 / versions_a_second);
         Line { standing: *standing, total: self.total, keys_a_second, seconds_left }
@@ -243,6 +246,8 @@ mod tests {
             line(Some(100), Standing { withheld: 7, ranges: 0, ..standing }).await,
             "202,000 versions, more than the 100 that the catalog has, 12,345 keys/s, drift 1,234, 7 not in the listing"
         );
+        let gone = line(Some(1_000_000), Standing { withheld: 798_000, ..standing }).await;
+        assert!(gone.contains("12,345 keys/s, drift 1,234, 798,000 not in the listing"), "{gone}");
         let hours = line(Some(200_000_000), standing).await;
         assert!(hours.contains("about 2h 46m left"), "{hours}");
         let stalled = Standing { counts: Counts { keys: 1_000, versions: 2_000 }, ..standing };

@@ -6,20 +6,21 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Done, Outcome};
+use super::{Done, Outcome, Rehearsed};
 use crate::catalog::{Counts, Difference};
 use crate::chain::chain;
+use crate::cli::Reconcile;
 use crate::commands::table::table;
 use crate::model::Drift;
-use crate::reconcile::{Found, ReadReport};
+use crate::reconcile::{Found, ReadReport, command};
 use crate::words::{counted, moment, printable};
 
 /// The kinds of drift, in the order they are told.
 const KINDS: [Drift; 4] = [Drift::Missing, Drift::Stale, Drift::Ghost, Drift::Latest];
 
-pub(super) fn as_json(done: &[Done], is_rehearsal: bool) -> String {
+pub(super) fn as_json(done: &[Done], options: &Reconcile) -> String {
     let lines = done.iter().map(|Done { bucket, prefix, result }| {
-        let mut line = json!({ "bucket": bucket, "prefix": prefix, "dry_run": is_rehearsal });
+        let mut line = json!({ "bucket": bucket, "prefix": prefix, "dry_run": options.dry_run });
         match result {
             Err(error) => line["error"] = chain(error.as_ref()).into(),
             Ok(outcome) => {
@@ -35,14 +36,12 @@ pub(super) fn as_json(done: &[Done], is_rehearsal: bool) -> String {
                 for kind in KINDS {
                     line[kind.as_str()] = drift.get(&kind).copied().unwrap_or_default().into();
                 }
+                line["stats"] = outcome.wrong_sums().into();
             }
         }
         match result {
-            Ok(Outcome::Run(summary)) => {
-                line["tombstones_purged"] = summary.purged.into();
-                line["stats"] = summary.wrong_sums.into();
-            }
-            Ok(Outcome::Rehearsal(found, excess)) => {
+            Ok(Outcome::Run(summary)) => line["tombstones_purged"] = summary.purged.into(),
+            Ok(Outcome::Rehearsal(Rehearsed { found, excess, .. })) => {
                 line["removals"] = found.removals.into();
                 line["is_stopped_by_guard"] = excess.is_some().into();
                 line["changes"] = found.changes().map(change_as_json).collect();
@@ -65,11 +64,11 @@ fn change_as_json(change: &Difference) -> Value {
     })
 }
 
-pub(super) fn as_text(done: &[Done], is_rehearsal: bool) -> String {
+pub(super) fn as_text(done: &[Done], options: &Reconcile) -> String {
     let mut text = Vec::new();
     for done in done {
-        if let Ok(Outcome::Rehearsal(found, _)) = &done.result {
-            text.extend(changes(&done.bucket, found));
+        if let Ok(Outcome::Rehearsal(rehearsed)) = &done.result {
+            text.extend(changes(&done.bucket, &rehearsed.found));
         }
     }
     let head =
@@ -81,34 +80,43 @@ pub(super) fn as_text(done: &[Done], is_rehearsal: bool) -> String {
     for done in done {
         match &done.result {
             Err(error) => text.push(format!("error: {}", printable(&chain(error.as_ref())))),
-            Ok(Outcome::Rehearsal(found, Some(rows))) => text.push(format!(
-                "the guard would stop this run of {}: {} of the {rows} versions in the catalog are not in the listing, \
-                 which is more than reconcile.max_removals; --allow-removals removes them all the same",
-                done.bucket, found.removals
-            )),
+            Ok(Outcome::Rehearsal(Rehearsed { found, excess: Some(rows), .. })) => text.push(printable(&format!(
+                "the guard would stop this run: {} of the {rows} versions that the catalog has of {:?} below {:?} are not in \
+                 the listing, which is more than reconcile.max_removals; if they are really gone, `{} --allow-removals` \
+                 removes them",
+                found.removals,
+                done.bucket,
+                done.prefix,
+                command(&done.bucket, &done.prefix)
+            ))),
             Ok(outcome) => text.extend(outcome.report().map(|report| {
                 printable(&format!("{} was compared with the report {}", done.bucket, report.manifest))
             })),
         }
     }
-    if is_rehearsal {
+    let outcomes = || done.iter().filter_map(|done| done.result.as_ref().ok());
+    let wrong_sums: i64 = outcomes().map(Outcome::wrong_sums).sum();
+    if options.dry_run {
+        if wrong_sums > 0 {
+            text.push(format!("{wrong_sums} of the rows of catalog.bucket_stats are wrong"));
+        }
         text.push("nothing was changed: this was a rehearsal".to_owned());
         return text.join("\n");
     }
-    let outcomes = || done.iter().filter_map(|done| done.result.as_ref().ok());
     let doubts: usize = outcomes().map(|outcome| outcome.figures().2).sum();
     if outcomes().any(|outcome| !outcome.figures().1.is_empty()) {
         let what = if doubts > 0 { "what differed, but for the doubts," } else { "what differed" };
         text.push(format!("{what} is repaired, and written down in catalog.drift"));
     }
-    let wrong_sums: i64 = outcomes().map(Outcome::wrong_sums).sum();
     if wrong_sums > 0 {
         text.push(format!("{wrong_sums} of the rows of catalog.bucket_stats had to be put right"));
     }
     if doubts > 0 {
         text.push(format!(
-            "{doubts} keys are in doubt and as they were: `stocktake serve` looks at each again, \
-             and another `stocktake reconcile` at all of them"
+            "{} left in doubt, and as before: `stocktake serve` looks at each again, and another \
+             `stocktake reconcile{}` at all of them",
+            counted(doubts as u64, "key"),
+            if options.allow_removals { " --allow-removals" } else { "" }
         ));
     }
     text.join("\n")
@@ -190,14 +198,14 @@ impl Outcome {
     fn wrong_sums(&self) -> i64 {
         match self {
             Self::Run(summary) => summary.wrong_sums,
-            Self::Rehearsal(..) => 0,
+            Self::Rehearsal(rehearsed) => rehearsed.wrong_sums,
         }
     }
 
     fn figures(&self) -> (Counts, &BTreeMap<Drift, i64>, usize) {
         match self {
             Self::Run(summary) => (summary.counts, &summary.drift, summary.doubts),
-            Self::Rehearsal(found, _) => (found.counts, &found.drift, found.doubts),
+            Self::Rehearsal(Rehearsed { found, .. }) => (found.counts, &found.drift, found.doubts),
         }
     }
 }
@@ -209,17 +217,17 @@ mod tests {
 
     #[test]
     fn what_is_repaired_and_what_is_not_settled_is_told() {
-        let told = |drift: i64, doubts, wrong_sums, is_rehearsal| {
+        let told = |drift: i64, doubts, wrong_sums, dry_run| {
+            let options = Reconcile { dry_run, ..Reconcile::default() };
             let drift = (drift > 0).then_some((Drift::Stale, drift)).into_iter().collect();
             let result = Ok(Outcome::Run(Summary { drift, doubts, wrong_sums, ..Summary::default() }));
-            let text =
-                as_text(&[Done { bucket: "b".to_owned(), prefix: String::new(), result }], is_rehearsal);
+            let text = as_text(&[Done { bucket: "b".to_owned(), prefix: String::new(), result }], &options);
             text.lines()
                 .skip(2)
                 .map(|line| line.split(": ").next().unwrap_or(line).to_owned())
                 .collect::<Vec<_>>()
         };
-        let doubts = "3 keys are in doubt and as they were";
+        let doubts = "3 keys left in doubt, and as before";
         assert_eq!(told(0, 0, 0, false), [""; 0]);
         assert_eq!(told(2, 0, 0, false), ["what differed is repaired, and written down in catalog.drift"]);
         assert_eq!(
@@ -230,7 +238,24 @@ mod tests {
             told(0, 3, 1, false),
             ["1 of the rows of catalog.bucket_stats had to be put right", doubts]
         );
-        assert_eq!(told(2, 3, 1, true), ["nothing was changed"]);
+        assert_eq!(
+            told(2, 3, 1, true),
+            ["1 of the rows of catalog.bucket_stats are wrong", "nothing was changed"]
+        );
+    }
+
+    #[test]
+    fn doubts_of_a_run_that_may_remove_are_settled_by_another_that_may() {
+        let text = |allow_removals| {
+            let result = Ok(Outcome::Run(Summary { doubts: 1, ..Summary::default() }));
+            let options = Reconcile { allow_removals, ..Reconcile::default() };
+            as_text(&[Done { bucket: "b".to_owned(), prefix: String::new(), result }], &options)
+        };
+        assert!(
+            text(true).contains("1 key left")
+                && text(true).contains("`stocktake reconcile --allow-removals`")
+        );
+        assert!(text(false).contains("`stocktake reconcile`"));
     }
 
     #[test]
