@@ -78,7 +78,7 @@ comment on column catalog.object_details.replication is '`x-amz-replication-stat
 comment on column catalog.object_details.restore is '`x-amz-replication-status` and `x-amz-restore`';
 comment on column catalog.object_details.tags is 'by name';
 
-comment on view catalog.removed_versions is 'Versions known to be gone, while a late event might still bring them up. Purged after a complete listing has accounted for them: not a history.';
+comment on view catalog.removed_versions is 'Versions known to be gone, while a late event might still bring them up. Purged by the first complete listing of the connection that begins three times `merge.margin` (15 s) later, or more: not a history.';
 comment on column catalog.removed_versions.bucket is 'which version';
 comment on column catalog.removed_versions.key is 'which version';
 comment on column catalog.removed_versions.version_id is 'which version';

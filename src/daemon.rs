@@ -341,7 +341,9 @@ async fn drain(mut tasks: JoinSet<&'static str>, grace: Duration, give_back: &Ca
     match tokio::time::timeout(last, finish).await {
         Ok(()) => tracing::warn!("could not commit all that was in hand: gave its messages back"),
         Err(_) => {
-            tracing::warn!("left work undone after {grace:?}: messages in hand come again by themselves")
+            tracing::warn!(
+                "left work undone after {grace:?}: what was under way is done again, and messages in hand come again by themselves"
+            )
         }
     }
 }

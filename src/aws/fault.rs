@@ -8,6 +8,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::error::ErrorMetadata;
+use aws_smithy_types::retry::ErrorKind;
 
 use super::Watch;
 use super::codes::kind;
@@ -101,7 +102,12 @@ impl Call {
         let endpoint = watch.endpoint();
         let is_unreachable = match &error {
             SdkError::TimeoutError(_) => true,
-            SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_timeout(),
+            // The last is of connections that are closed before an answer comes.
+            SdkError::DispatchFailure(failure) => {
+                failure.is_io()
+                    || failure.is_timeout()
+                    || failure.as_other() == Some(ErrorKind::TransientError)
+            }
             _ => false,
         };
         let cause = innermost_ours(error);
@@ -245,7 +251,8 @@ mod tests {
 
     use super::*;
     use crate::aws;
-    use crate::aws::scripted::{Server, answer};
+    use crate::aws::ATTEMPTS_MAX;
+    use crate::aws::scripted::{CLOSED, Server, answer};
     use crate::bucket::Bucket as _;
     use crate::bucket::s3::Bucket;
 
@@ -262,6 +269,14 @@ mod tests {
         let causes: Vec<_> = chain(fault.source().unwrap()).map(ToString::to_string).collect();
         assert!(causes.last().unwrap().contains("refused"), "{causes:?}");
         assert_eq!(causes.iter().collect::<std::collections::HashSet<_>>().len(), causes.len(), "{causes:?}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_closed_is_silence_too() {
+        let server = Server::start(vec![CLOSED.to_owned(); ATTEMPTS_MAX as usize]).await;
+        let bucket = Bucket::new("genomics", aws::s3(&server.config().await));
+        let fault = bucket.versioning().await.unwrap_err();
+        assert_eq!((fault.kind, fault.answer), (Kind::Unreachable, format!("no answer from {}", server.url)));
     }
 
     #[tokio::test]

@@ -21,6 +21,7 @@ pub(crate) mod xml;
 pub use codes::CODES;
 pub(crate) use credentials::end;
 pub(crate) use fault::Call;
+pub(crate) use remedy::BROKEN_OFF;
 pub(crate) use watch::Watch;
 
 /// How often the SDK tries a call before it gives the fault to us, the first time included.

@@ -3,6 +3,9 @@
 use super::fault::{ELSEWHERE, PAGE};
 use crate::fault::Kind;
 
+/// For an answer that did not come to its end.
+pub(crate) const BROKEN_OFF: &str = "check the network; a daemon tries again by itself";
+
 /// What is known of a failed call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failed<'a> {
@@ -176,7 +179,7 @@ pub(super) fn remedy(kind: Kind, failed: &Failed<'_>) -> String {
         (Kind::Unreachable, Some(endpoint)) => {
             format!("check network, proxy, DNS and TLS between here and {endpoint}")
         }
-        (Kind::Unreachable, None) => "check the network; it is tried again".to_owned(),
+        (Kind::Unreachable, None) => BROKEN_OFF.to_owned(),
         (Kind::Unsupported, _) => {
             format!("use {} that has the call behind {permission}", service(permission))
         }

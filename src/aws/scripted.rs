@@ -28,6 +28,9 @@ pub(crate) fn answer_with(status: u16, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}")
 }
 
+/// Instead of an answer: the connection is closed.
+pub(crate) const CLOSED: &str = "\r\n\r\n";
+
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
@@ -59,6 +62,9 @@ impl Server {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let request = read_request(&mut stream).await;
                 log.lock().unwrap().push(request);
+                if answer == CLOSED {
+                    continue;
+                }
                 let (head, body) = answer.split_at(answer.find("\r\n\r\n").unwrap() + 4);
                 stream.write_all(head.as_bytes()).await.unwrap();
                 tokio::time::sleep(pause).await;

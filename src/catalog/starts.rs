@@ -115,15 +115,44 @@ impl Catalog {
     /// # Errors
     /// When Postgres is away or refuses.
     pub async fn last_run(&self, connection: &Connection) -> Result<Option<LastRun>, sqlx::Error> {
+        self.last_run_because(connection, None).await
+    }
+
+    /// The last of these that began for that reason.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn last_run_because(
+        &self,
+        connection: &Connection,
+        reason: Option<Reason>,
+    ) -> Result<Option<LastRun>, sqlx::Error> {
         sqlx::query_as(
             "select run_id, started_at, finished_at from catalog.reconciliations
              where bucket = $1 and prefix = $2 and source = 'listing' and (status = 'complete' or withheld > 0)
+               and ($3::text is null or reason = $3)
              order by run_id desc limit 1",
         )
         .bind(&connection.bucket)
         .bind(&connection.prefix)
+        .bind(reason.map(Reason::as_str))
         .fetch_optional(&self.pool)
         .await
+    }
+
+    /// Asks for a run over all of the connection.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    pub async fn ask_run(
+        &self,
+        connection: &Connection,
+        reason: Reason,
+        now: OffsetDateTime,
+    ) -> Result<(), sqlx::Error> {
+        let mut transaction = self.pool.begin().await?;
+        ask(&mut transaction, &[connection], reason, now).await?;
+        transaction.commit().await
     }
 
     /// Why a run of the connection is due that was asked for, if one is.

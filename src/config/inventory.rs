@@ -13,7 +13,7 @@ const EXAMPLE: &str = "\"s3://reports/inventory/BUCKET/CONFIGURATION/\"";
 pub enum Source {
     /// A full listing
     Listing,
-    /// The newest inventory report that is complete and was not read yet; the first run lists
+    /// The newest inventory report that is complete and was not read yet; the bucket has to be listed once before
     Inventory,
 }
 

@@ -5,6 +5,7 @@ use md5::{Digest, Md5};
 use super::Source;
 use super::manifest::Manifest;
 use crate::bucket::Objects;
+use crate::catalog::LastReport;
 use crate::fault::{Fault, Kind};
 use crate::model::Timestamp;
 use crate::reconcile::Trouble;
@@ -24,13 +25,13 @@ pub(super) struct Found {
     pub(super) manifest: Manifest,
 }
 
-/// Looks for the newest complete report of `bucket` that is later than `read`, the manifest of the last
-/// one that was, and that S3 began to make after `listed`, when the last complete listing began: of an
-/// older one there is nothing to learn.
+/// Looks for the newest complete report of `bucket` that is later than `read`, the last one that was if it was in
+/// the same folder, and that S3 began to make after `listed`, when the last complete listing began: of an older one
+/// there is nothing to learn.
 pub(super) async fn newest<B: Objects>(
     source: &Source<B>,
     bucket: &str,
-    read: Option<&str>,
+    read: Option<&LastReport>,
     listed: Timestamp,
 ) -> Result<Found, Trouble> {
     let none = |why: String, is_any| Trouble::NoReport {
@@ -39,13 +40,22 @@ pub(super) async fn newest<B: Objects>(
         why,
         is_any,
     };
-    let after = read.map(|manifest| folder_of(manifest).to_owned()).unwrap_or_default();
+    let dated_in = |folder: &str| folder.strip_prefix(&source.prefix).is_some_and(is_dated);
+    // Only dates of one folder tell which is later.
+    let read = read.filter(|read| dated_in(folder_of(&read.report)));
+    let after = read.map(|read| folder_of(&read.report).to_owned()).unwrap_or_default();
     let folders = source.bucket.folders(&source.prefix, &after).await?;
-    let is_dated = |folder: &&String| folder.strip_prefix(&source.prefix).is_some_and(is_dated);
-    let dated: Vec<&String> = folders.iter().filter(is_dated).filter(|folder| **folder > after).collect();
+    let dated: Vec<&String> = folders.iter().filter(|folder| dated_in(folder) && **folder > after).collect();
+    let mut newest = None;
     for folder in dated.iter().rev().take(FOLDERS_MAX) {
         let key = format!("{folder}manifest.json");
-        let Some(bytes) = complete(source, folder, &key).await? else { continue };
+        let bytes = match whole(source, folder, &key).await? {
+            Ok(bytes) => bytes,
+            Err(why) => {
+                newest.get_or_insert(why);
+                continue;
+            }
+        };
         let manifest = Manifest::parse(&bytes, &source.url(&key), bucket)?;
         if manifest.report.began <= listed {
             return Err(none("the newest is from before the last listing".to_owned(), true));
@@ -53,21 +63,28 @@ pub(super) async fn newest<B: Objects>(
         return Ok(Found { key, manifest });
     }
     let is_any = read.is_some() || !dated.is_empty();
-    let why = match (dated.is_empty(), read) {
-        (false, _) => "the newest is not complete yet".to_owned(),
-        (true, Some(read)) => format!("the newest, {}, was read already", source.url(read)),
-        (true, None) => "there is none yet".to_owned(),
+    let why = match (newest, read) {
+        (Some(why), _) => why.to_owned(),
+        (None, Some(read)) if read.status == "failed" => {
+            format!("the newest, {}, was of no use", source.url(&read.report))
+        }
+        (None, Some(read)) => format!("the newest, {}, was read already", source.url(&read.report)),
+        (None, None) => "there is none yet".to_owned(),
     };
     Err(none(why, is_any))
 }
 
-/// The manifest in a folder, if it is whole: S3 writes its checksum last.
-async fn complete<B: Objects>(source: &Source<B>, folder: &str, key: &str) -> Result<Option<Vec<u8>>, Fault> {
+/// The manifest in a folder, or why it is of no use: S3 writes its checksum last.
+async fn whole<B: Objects>(
+    source: &Source<B>,
+    folder: &str,
+    key: &str,
+) -> Result<Result<Vec<u8>, &'static str>, Fault> {
     let checksum = source.bucket.read(&format!("{folder}manifest.checksum"), 0, CHECKSUM_BYTES_MAX).await;
     let (Some(checksum), Some(manifest)) =
         (unless_absent(checksum)?, unless_absent(source.bucket.read(key, 0, MANIFEST_BYTES_MAX).await)?)
     else {
-        return Ok(None);
+        return Ok(Err("the newest is not complete yet"));
     };
     let is_whole =
         String::from_utf8_lossy(&checksum).trim().eq_ignore_ascii_case(&hex(&Md5::digest(&manifest)));
@@ -75,7 +92,7 @@ async fn complete<B: Objects>(source: &Source<B>, folder: &str, key: &str) -> Re
         let manifest = source.url(key);
         tracing::warn!(manifest, "passed over an inventory report whose manifest does not fit its checksum");
     }
-    Ok(is_whole.then_some(manifest))
+    Ok(if is_whole { Ok(manifest) } else { Err("the newest has a manifest that does not fit its checksum") })
 }
 
 fn unless_absent(read: Result<Vec<u8>, Fault>) -> Result<Option<Vec<u8>>, Fault> {

@@ -100,8 +100,8 @@ pub async fn run<B: Objects>(
     let Some(watermark) = horizon.watermark else { return Err(Trouble::NeverListed(bucket.clone())) };
     let is_kept = settings.effect == Effect::Keep;
     let read = catalog.last_report(connection, prefix).await.map_err(postgres("read the last report"))?;
-    let read = read.filter(|_| is_kept).map(|last| last.report);
-    let search = find::newest(source, bucket, read.as_deref(), watermark.from);
+    let read = read.filter(|_| is_kept);
+    let search = find::newest(source, bucket, read.as_ref(), watermark.from);
     let found = shutdown.run_until_cancelled(search).await.ok_or(Trouble::Stopped)??;
     let comparison = Comparison {
         source,
@@ -274,7 +274,8 @@ impl<B: Objects> Comparison<'_, B> {
         }
     }
 
-    /// Writes down that it came to nothing, if it is over with that; else who tries again takes it over.
+    /// Writes down that it came to nothing, if it is over with that; else who tries again takes it over. Where it
+    /// differs in too much, a listing is asked for.
     async fn end(&self, reading: &Reading, trouble: &Trouble, clock: Clock) -> Result<(), sqlx::Error> {
         let (ending, why) = match trouble {
             Trouble::Flooded { .. } | Trouble::Stopped => (Ending::Stopped, trouble.to_string()),
@@ -282,7 +283,13 @@ impl<B: Objects> Comparison<'_, B> {
             _ if trouble.is_final() => (Ending::Failed, chain(trouble)),
             _ => return self.catalog.leave_report(reading).await,
         };
-        let is_unread = !matches!(trouble, Trouble::Flooded { .. } | Trouble::Report(_));
+        let is_flooded = matches!(trouble, Trouble::Flooded { .. });
+        if is_flooded && self.prefix == self.connection.prefix {
+            // Before the end of this run, after which nobody would think of it.
+            self.catalog.ask_run(self.connection, Reason::Doubts, clock()).await?;
+        }
+        self.catalog.renew_report(reading, self.counts()).await?;
+        let is_unread = !(is_flooded || matches!(trouble, Trouble::Report(_)));
         self.catalog.end_report(self.connection, reading, ending, &why, is_unread, clock()).await
     }
 

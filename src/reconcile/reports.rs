@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::Trouble;
 use super::schedule::{Keeper, LOOK_EVERY, until_due};
 use crate::bucket::{Bucket, Objects};
-use crate::catalog::{Effect, LastRun, Reason, Trigger};
+use crate::catalog::{Effect, LastRun, Reason};
 use crate::inventory::{self, Source};
 use crate::pulse;
 
@@ -18,7 +18,7 @@ const MISSED_AFTER: Duration = Duration::from_secs(9 * 24 * 3600);
 
 impl<B: Bucket + Objects> Keeper<B> {
     /// Reads the newest report if a run is due, where `listed` is the last
-    /// complete listing. A report that differs in too many keys makes a listing due. How long to rest then.
+    /// complete listing. How long to rest then.
     pub(super) async fn keep_true_by_reports(
         &self,
         source: &Source<B>,
@@ -33,12 +33,6 @@ impl<B: Bucket + Objects> Keeper<B> {
             return Err(Trouble::guarded(&connection.bucket, prefix, why));
         }
         let read = catalog.last_report(connection, prefix).await.map_err(postgres("read the last report"))?;
-        if read.as_ref().is_some_and(|read| read.status == "stopped" && !read.is_outlisted) {
-            self.wait_for_backlog(shutdown).await;
-            let trigger = Trigger::Due { reason: Reason::Doubts, last: Some(listed.run_id) };
-            self.take_turn(prefix, Some(trigger), shutdown).await?;
-            return Ok(LOOK_EVERY);
-        }
         let started_at =
             read.as_ref().map_or(listed.started_at, |read| read.started_at.max(listed.started_at));
         let last = LastRun { started_at, ..listed };
@@ -46,10 +40,10 @@ impl<B: Bucket + Objects> Keeper<B> {
         if rest.is_zero() {
             match self.read_report(source, shutdown).await {
                 Err(trouble @ Trouble::Flooded { .. }) => {
-                    tracing::warn!(bucket = connection.bucket, prefix, "a listing is due: {trouble}");
+                    tracing::warn!(bucket = connection.bucket, prefix, "a listing is asked for: {trouble}");
                     return Ok(Duration::ZERO);
                 }
-                Ok(()) | Err(Trouble::Elsewhere(_)) => return Ok(LOOK_EVERY),
+                Ok(()) | Err(Trouble::Elsewhere(_)) => return Ok(self.period().min(LOOK_EVERY)),
                 Err(Trouble::NoReport { is_any: true, .. }) if clock() - last.started_at < MISSED_AFTER => {}
                 Err(trouble) => return Err(trouble),
             }

@@ -183,7 +183,12 @@ impl<B: Bucket + Objects> Keeper<B> {
         let limit = self.schedule.recheck_limit;
         let doubts = catalog.count_rechecks(connection, limit).await;
         let is_flooded = doubts.map_err(self.postgres("count the doubts"))? > limit;
-        Ok((is_flooded && until_due(last, FLOOD_EVERY, now).is_zero()).then_some(Reason::Doubts))
+        if !is_flooded || !self.until_useful(last, now).is_zero() {
+            return Ok(None);
+        }
+        let before = catalog.last_run_because(connection, Some(Reason::Doubts)).await;
+        let before = before.map_err(self.postgres("read the last run that doubts called for"))?;
+        Ok(until_due(before, FLOOD_EVERY, now).is_zero().then_some(Reason::Doubts))
     }
 
     /// Rests, but not any longer when a run was asked for: by another loop, or by another daemon.
@@ -214,10 +219,14 @@ impl<B: Bucket + Objects> Keeper<B> {
     /// How long until it is time for a run. One that takes as long as the time between two is not followed at
     /// once by the next, which could tell nothing from it.
     fn until_scheduled(&self, last: Option<LastRun>, now: OffsetDateTime) -> Duration {
+        until_due(last, self.period(), now).max(self.until_useful(last, now))
+    }
+
+    /// How long until a listing can tell something that the last one did not.
+    fn until_useful(&self, last: Option<LastRun>, now: OffsetDateTime) -> Duration {
         let pause = least_pause(self.connection.terms.margin);
         let ended = last.and_then(|last| last.finished_at);
-        let rest = ended.map(|ended| Duration::try_from(ended + pause - now).unwrap_or_default());
-        until_due(last, self.period(), now).max(rest.unwrap_or_default())
+        ended.map(|ended| Duration::try_from(ended + pause - now).unwrap_or_default()).unwrap_or_default()
     }
 
     /// Runs, or joins a run, when it is our turn.

@@ -182,10 +182,7 @@ async fn with_too_many_doubts_a_run_settles_them_together(pool: PgPool) {
     let store = Arc::new(Store::new(10, 0, &objects(&["a", "b", "c"])));
     reconcile(&store, &catalog, &connection).await.unwrap();
     let lease = Duration::from_secs(300);
-    for key in ["a", "b", "c"] {
-        catalog.take_recheck_of(&connection, key, Doubt::Asked, lease, NOW).await.unwrap();
-    }
-    let keeper = |limit| Keeper {
+    let keeper = |limit, clock| Keeper {
         bucket: Arc::clone(&store),
         inventory: None,
         catalog: catalog.clone(),
@@ -195,19 +192,43 @@ async fn with_too_many_doubts_a_run_settles_them_together(pool: PgPool) {
         backlog: Backlog::default(),
         turns: Arc::new(Semaphore::new(1)),
         health: Health::default(),
-        clock: || NOW + Duration::from_secs(2 * 3_600),
+        clock,
     };
-    store.become_at(7_200, &objects(&["a", "b", "c"]));
-    let (shutdown, patient) = (CancellationToken::new(), keeper(3));
-    let watched =
-        tokio::time::timeout(Duration::from_millis(500), Box::pin(patient.keep_true(shutdown.clone()))).await;
-    assert!(watched.is_err() && runs(&pool).await == ["complete"], "three are not too many");
-
-    let task = tokio::spawn(keeper(2).keep_true(shutdown.clone()));
-    eventually("a second run", async || (runs(&pool).await == ["complete", "complete"]).then_some(())).await;
+    let soon = || NOW + Duration::from_secs(60);
+    let doubt = async || {
+        for key in ["a", "b", "c"] {
+            catalog.take_recheck_of(&connection, key, Doubt::Asked, lease, soon()).await.unwrap();
+        }
+    };
+    let rests = async |keeper: Keeper<Store>| {
+        let before = runs(&pool).await.len();
+        let kept = Box::pin(keeper.keep_true(CancellationToken::new()));
+        tokio::time::timeout(Duration::from_millis(500), kept).await.is_err()
+            && runs(&pool).await.len() == before
+    };
+    let lists = async |keeper: Keeper<Store>| {
+        let (shutdown, before) = (CancellationToken::new(), runs(&pool).await.len());
+        let task = tokio::spawn(keeper.keep_true(shutdown.clone()));
+        eventually("a run", async || {
+            let runs = runs(&pool).await;
+            (runs.len() == before + 1 && runs[before] == "complete").then_some(())
+        })
+        .await;
+        shutdown.cancel();
+        task.await.unwrap();
+    };
+    doubt().await;
+    assert!(rests(keeper(3, soon)).await, "three are not too many");
+    assert!(rests(keeper(2, || NOW + Duration::from_secs(8))).await, "it would be of no use yet");
+    store.become_at(60, &objects(&["a", "b", "c"]));
+    lists(keeper(2, soon)).await;
     assert_eq!(catalog.count_rechecks(&connection, 9).await.unwrap(), 0);
-    shutdown.cancel();
-    task.await.unwrap();
     let watermark = catalog.horizon(&connection).await.unwrap().watermark.unwrap();
-    assert!(watermark.from >= window(7_200, 7_201).from);
+    assert!(watermark.from >= window(60, 61).from);
+
+    // A bucket that raises doubts all the time is not listed all the time.
+    doubt().await;
+    assert!(rests(keeper(2, || NOW + Duration::from_secs(3_600))).await, "not within an hour");
+    store.become_at(3_700, &objects(&["a", "b", "c"]));
+    lists(keeper(2, || NOW + Duration::from_secs(3_700))).await;
 }

@@ -107,7 +107,8 @@ async fn what_no_event_told_is_found_by_the_report_in_its_destination_bucket() {
         (&run["source"], run["report"].as_str()),
         (&"inventory".into(), Some(&*format!("{folder}manifest.json")))
     );
-    assert!(text.contains("read the inventory report") && text.contains(&folder), "{text}");
+    assert!(text.contains("was about the inventory report") && text.contains(&folder), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("the last run of")), "{text}");
     let words = ["reconcile", "--dry-run", "--source", "inventory"];
     let told = stage.run(&config, &words).await;
     let manifest = format!("s3://{reports}/{folder}manifest.json");

@@ -1,9 +1,9 @@
 //! Objects of a bucket in S3.
 
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_s3::error::ProvideErrorMetadata;
 
 use super::Bucket;
-use crate::aws::{Call, Watch};
+use crate::aws::{BROKEN_OFF, Call, Watch};
 use crate::bucket::Objects;
 use crate::fault::{Fault, Kind};
 
@@ -63,9 +63,9 @@ impl Objects for Bucket {
         output.body.collect().await.map(|body| body.to_vec()).map_err(|error| Fault {
             action: call.action,
             kind: Kind::Unreachable,
-            answer: format!("the answer broke off: {}", DisplayErrorContext(&error)),
-            remedy: "check the network; it is tried again".to_owned(),
-            source: None,
+            answer: "the answer broke off".to_owned(),
+            remedy: BROKEN_OFF.to_owned(),
+            source: Some(Box::new(error)),
         })
     }
 }
@@ -106,6 +106,17 @@ mod tests {
         let heads: Vec<_> = server.asked().into_iter().map(|asked| asked.head).collect();
         assert!(heads[0].contains("range: bytes=4-6\r\n"), "{heads:?}");
         assert!(heads[1].contains("range: bytes=7-9\r\n"), "{heads:?}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_is_told_in_words() {
+        let short = answer(206, "abc").replace("Content-Length: 3", "Content-Length: 9");
+        let (_server, bucket) = serve([short]).await;
+        let fault = bucket.read("k", 0, 9).await.unwrap_err();
+        let told = crate::chain::chain(&fault);
+        assert!(told.starts_with("read \"k\" of \"reports\": the answer broke off: "), "{told}");
+        assert!(!told.contains(['{', '(']), "{told}");
+        assert_eq!(fault.kind, Kind::Unreachable);
     }
 
     #[tokio::test]

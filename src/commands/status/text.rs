@@ -1,7 +1,5 @@
 //! The state of everything, for people: on one screen, the worst last.
 
-use time::OffsetDateTime;
-
 use crate::catalog::{BucketStatus, DaemonStatus};
 use crate::commands::table::table;
 use crate::overview::{Bucket, Overview, Problem, State, drift, place};
@@ -29,7 +27,7 @@ pub(super) fn describe(overview: &Overview) -> String {
             "last run",
             "drift",
         ];
-        text.push(table(&head, overview.buckets.iter().map(|bucket| row(bucket, overview.as_of))));
+        text.push(table(&head, overview.buckets.iter().map(|bucket| row(bucket, overview))));
     }
     text.extend(overview.buckets.iter().filter_map(|bucket| unattended(bucket, overview)));
     text.extend(overview.buckets.iter().filter_map(|bucket| report(&bucket.status)));
@@ -105,15 +103,20 @@ fn daemons(overview: &Overview) -> Vec<String> {
     lines
 }
 
-fn row(Bucket { state, status, .. }: &Bucket, as_of: OffsetDateTime) -> [String; 12] {
+fn row(Bucket { state, status, .. }: &Bucket, overview: &Overview) -> [String; 12] {
+    let as_of = overview.as_of;
+    // Sums are of buckets, and each part of one would seem to have it all.
+    let parts = overview.buckets.iter().filter(|other| other.status.bucket == status.bucket).count();
+    let sum =
+        |amount| if parts > 1 { format!("{} in {parts} parts", grouped(amount)) } else { grouped(amount) };
     let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
     [
         place(status),
         state.as_str().to_owned(),
         known(&status.region),
         known(&status.versioning),
-        grouped(status.objects),
-        grouped(status.bytes),
+        sum(status.objects),
+        sum(status.bytes),
         status.complete_through.map_or("never".to_owned(), moment),
         ago(status.last_event_at, as_of),
         ago(status.caught_up_at, as_of),
@@ -143,14 +146,15 @@ fn run(bucket: &BucketStatus) -> String {
     format!("{status} {when}, {keys}{source}{part}")
 }
 
-/// The report that the last run read.
+/// The report that the last run was about, whatever came of it.
 fn report(bucket: &BucketStatus) -> Option<String> {
     let (report, from) = (bucket.run.report.as_ref()?, bucket.run.report_from?);
-    Some(printable(&format!(
-        "\nthe last run of {} read the inventory report {report}, which S3 began to make at {}",
+    let told = format!(
+        "the last run of {} was about the inventory report {report}, which S3 began to make at {}",
         place(bucket),
         moment(from)
-    )))
+    );
+    Some(format!("\n{}", printable(&told)))
 }
 
 /// What stopped the last run, unless a daemon says so of the bucket itself.
