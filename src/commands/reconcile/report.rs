@@ -115,7 +115,7 @@ pub(super) fn as_text(done: &[Done], options: &Reconcile) -> String {
         text.push(format!(
             "{} left in doubt, and as before: `stocktake serve` looks at each again, and another \
              `stocktake reconcile{}` at all of them",
-            counted(doubts as u64, "key"),
+            counted(doubts, "key"),
             if options.allow_removals { " --allow-removals" } else { "" }
         ));
     }

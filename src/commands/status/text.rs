@@ -106,9 +106,10 @@ fn daemons(overview: &Overview) -> Vec<String> {
 fn row(Bucket { state, status, .. }: &Bucket, overview: &Overview) -> [String; 12] {
     let as_of = overview.as_of;
     // Sums are of buckets, and each part of one would seem to have it all.
-    let parts = overview.buckets.iter().filter(|other| other.status.bucket == status.bucket).count();
-    let sum =
-        |amount| if parts > 1 { format!("{} in {parts} parts", grouped(amount)) } else { grouped(amount) };
+    let parts = || overview.buckets.iter().filter(|other| other.status.connected_at.is_some());
+    let parts = parts().filter(|other| other.status.bucket == status.bucket).count();
+    let whole = if parts > 1 { format!(" in {parts} parts") } else { String::new() };
+    let sum = |amount| format!("{}{whole}", grouped(amount));
     let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
     [
         place(status),
@@ -176,4 +177,34 @@ fn problem(problem: &Problem) -> String {
     }
     let since = moment(status.since);
     format!("\nproblem since {since}: {subject}\n  {message}\n  {}", printable(&status.remedy))
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn the_sums_of_a_bucket_are_not_told_as_those_of_each_part() {
+        let as_of = datetime!(2026-11-01 12:00 UTC);
+        let bucket = |name: &str, prefix: &str| Bucket {
+            state: State::Well,
+            is_configured: true,
+            status: BucketStatus {
+                bucket: name.to_owned(),
+                prefix: prefix.to_owned(),
+                connected_at: Some(as_of),
+                objects: 1_500,
+                bytes: 7,
+                ..BucketStatus::default()
+            },
+        };
+        let buckets = vec![bucket("a", "x/"), bucket("a", "y/"), bucket("b", "x/")];
+        let (daemons, problems) = (Vec::new(), Vec::new());
+        let overview = Overview { as_of, is_attended: true, daemons, buckets, problems, quarantined: 0 };
+        let sums = |number: usize| row(&overview.buckets[number], &overview)[4..6].join(" | ");
+        let in_parts = "1,500 in 2 parts | 7 in 2 parts";
+        assert_eq!([0, 1, 2].map(sums), [in_parts, in_parts, "1,500 | 7"]);
+    }
 }
