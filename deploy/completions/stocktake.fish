@@ -47,7 +47,7 @@ json\t'JSON, for programs'"
 complete -c stocktake -n "__fish_stocktake_using_subcommand serve" -l no-migrate -d 'Leave the schema as it is: somebody else runs `migrate` first'
 complete -c stocktake -n "__fish_stocktake_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stocktake -n "__fish_stocktake_using_subcommand reconcile" -l source -d 'What to compare the catalog with [default: what the bucket\'s section says]' -r -f -a "listing\t'A full listing'
-inventory\t'The newest inventory report that is complete and was not read yet; the first run lists'"
+inventory\t'The newest inventory report that is complete and was not read yet; the bucket has to be listed once before'"
 complete -c stocktake -n "__fish_stocktake_using_subcommand reconcile" -l bucket -d 'Only this bucket [default: all that are configured]' -r
 complete -c stocktake -n "__fish_stocktake_using_subcommand reconcile" -l prefix -d 'Only the configured part of the bucket, or what is below this prefix of it' -r
 complete -c stocktake -n "__fish_stocktake_using_subcommand reconcile" -l config -d 'Read the configuration from this file [default: $STOCKTAKE_CONFIG, else config/default.toml]' -r -F
