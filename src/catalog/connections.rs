@@ -1,11 +1,12 @@
 //! Configured buckets, and what happened in them last.
 
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 use time::OffsetDateTime;
 
 use super::rows::date;
 use super::{Catalog, Terms};
+use super::session::Session;
 use crate::health::Subject;
 use crate::ignore::Ignore;
 use crate::model::{Horizon, Timestamp, Window};
@@ -61,7 +62,7 @@ pub(super) enum Hold {
 
 /// Takes the connection's row until the transaction ends, and reads what is known of the bucket.
 pub(super) async fn hold(
-    transaction: &mut PgConnection,
+    transaction: &mut Session,
     connection: &Connection,
     hold: Hold,
 ) -> Result<Horizon, sqlx::Error> {

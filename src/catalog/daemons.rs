@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 use sqlx::postgres::types::PgInterval;
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 use time::OffsetDateTime;
 
 use super::Catalog;
+use super::session::Session;
 
 /// One that is gone is forgotten after so long, in seconds.
 const FORGOTTEN_AFTER: f64 = 86_400.0;
@@ -111,7 +112,7 @@ impl Catalog {
 }
 
 /// The daemons that are at work or were not long ago, those first that said so last.
-pub(super) async fn daemons(connection: &mut PgConnection) -> Result<Vec<DaemonStatus>, sqlx::Error> {
+pub(super) async fn daemons(connection: &mut Session) -> Result<Vec<DaemonStatus>, sqlx::Error> {
     sqlx::query_as(
         "select host, pid, version, started_at, seen_at, stopped_at,
                 extract(epoch from lag)::float8 as lag_seconds, is_running

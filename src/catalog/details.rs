@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 use time::OffsetDateTime;
 
 use super::due::take_due;
 use super::rows::Stacks;
 use super::{Catalog, Connection};
+use super::session::Session;
 use crate::bucket::details::Head;
 use crate::model::{Change, Changed, State, VersionId};
 
@@ -45,7 +46,7 @@ pub(super) type Versions<'a> = BTreeSet<(&'a str, &'a VersionId)>;
 /// besides; forgets what was known of versions that are gone or written over. `is_quiet` is for what was there
 /// before the bucket was connected: it is not looked at.
 pub(super) async fn follow<'a>(
-    transaction: &mut PgConnection,
+    transaction: &mut Session,
     connection: &Connection,
     before: &'a Stacks,
     after: &'a Stacks,

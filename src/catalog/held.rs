@@ -1,9 +1,10 @@
 //! Rows of `catalog.slots` in the order of keys, as a run goes through them.
 
 use sqlx::postgres::PgRow;
-use sqlx::{FromRow, PgConnection, Row};
+use sqlx::{FromRow, Row};
 
 use super::rows::SlotRow;
+use super::session::Session;
 use crate::model::{Listed, Span, Stack, Timestamp, Told, after_prefix, is_as_listed};
 
 /// A place among the rows of a bucket, which are in the order of keys and then version ids.
@@ -119,7 +120,7 @@ fn told(row: &PgRow) -> Result<Option<Told<'_>>, sqlx::Error> {
 /// Reads about `rows_max` versions that are there after one place and before another, without locking them, and
 /// gives the whole keys among them. A key with more versions than that is read on to its end.
 pub(super) async fn scan(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     bucket: &str,
     after: &Place,
     before: &Place,
@@ -132,7 +133,7 @@ pub(super) async fn scan(
 
 /// The same with tombstones, and all that is known of each version.
 pub(super) async fn stacks(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     bucket: &str,
     after: &Place,
     before: &Place,
@@ -150,7 +151,7 @@ pub(super) async fn stacks(
 }
 
 async fn read(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     select: &'static str,
     bucket: &str,
     after: &Place,

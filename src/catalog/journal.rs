@@ -1,9 +1,9 @@
 //! The journal: one line for each change of what a reader sees, in the transaction that makes it.
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::rows::{Stacks, date};
+use super::session::Session;
 use crate::model::{Change, Changed, Claim, Content, Doubt, Glance, Slot, Stack, State, VersionId};
 
 /// Who asked S3 for what an event tells of, where the event says so.
@@ -173,7 +173,7 @@ impl<'a> Journal<'a> {
     /// Writes the lines. How many there were.
     pub(super) async fn write(
         self,
-        connection: &mut PgConnection,
+        connection: &mut Session,
         bucket: &str,
         cause: Cause,
     ) -> Result<usize, sqlx::Error> {

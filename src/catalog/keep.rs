@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use sqlx::PgConnection;
 use sqlx::postgres::types::PgInterval;
 
 use super::Catalog;
+use super::session::Session;
 
 /// Days of the journal that are made ahead. Should nobody make more, changes are kept all the same,
 /// in one place for all days.
@@ -101,7 +101,7 @@ impl Catalog {
 
 /// One daemon at a time. Dropping a day holds up all writers of the journal while it waits for who
 /// reads it, so it does not wait long, and is tried again later.
-async fn take_journal(transaction: &mut PgConnection) -> Result<(), sqlx::Error> {
+async fn take_journal(transaction: &mut Session) -> Result<(), sqlx::Error> {
     sqlx::query("select pg_advisory_xact_lock(hashtextextended('catalog.journal', 0))")
         .execute(&mut *transaction)
         .await?;

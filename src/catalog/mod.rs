@@ -1,18 +1,18 @@
 //! The edge to Postgres. Every statement of the daemon is below this folder.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{Connection as _, PgPool};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::model::{Horizon, Timestamp, Window};
 use news::News;
+use pool::{SessionPool, Size};
 use precedence::Precedence;
+use session::STATEMENT_MAX;
 
 mod apply;
 mod attended;
@@ -30,6 +30,7 @@ mod keep;
 mod locks;
 mod news;
 mod page;
+mod pool;
 mod pooler;
 mod precedence;
 mod problems;
@@ -44,6 +45,7 @@ mod rows;
 mod runs;
 mod sample;
 mod schema;
+mod session;
 mod standing;
 mod starts;
 mod stats;
@@ -66,6 +68,8 @@ pub use page::{
     Change, Entry, Inside, KeyDoubt, KeyDrift, KeyVersion, QuarantinedMessage, RangeUnderWay, RunLine,
     RunUnderWay, StatsLine,
 };
+pub use pool::Servers;
+pub(crate) use pool::{NoAnswer, Standby};
 pub use pooler::{POOLED_REMEDY, is_pooled};
 pub use precedence::GIVE_WAY_MAX;
 pub use quarantine::{Aside, Quarantined};
@@ -84,13 +88,21 @@ pub use status::{BucketStatus, Levels, ProblemStatus, RunStatus, Status};
 pub use sweep::PURGE_MAX;
 pub use withheld::REMOVALS_MIN;
 
-/// How Postgres is to serve us. Migrations run at every start, and each time it would notice what is there
-/// already. And all that is asked in a hurry has an index: while a bucket is listed for the first time, there
+/// What our sessions are set to when they begin. Migrations run at every start, and each time Postgres would notice what is
+/// there already. And all that is asked in a hurry has an index: while a bucket is listed for the first time, there
 /// are no statistics of its table yet, and Postgres would read and sort all of it for every 2,000 rows.
 ///
-/// Who waits for a lock hears of it: a loop that waited for as long as somebody keeps one would be taken for stuck.
-const SESSION: [(&str, &str); 6] = [
+/// A wait for a lock ends before the statement's own deadline, so that a table which is kept locked is told from a
+/// server that does not answer. And where one of our sessions was lost, the server ends its transaction and
+/// gives up its locks before the next attempt has waited for them in vain: the transaction idles then, and the server's
+/// keepalives are not answered.
+const SESSION: [(&str, &str); 11] = [
     ("lock_timeout", LOCK_LIMIT),
+    ("idle_in_transaction_session_timeout", "15s"),
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "20s"),
     ("client_min_messages", "warning"),
     ("enable_seqscan", "off"),
     ("enable_bitmapscan", "off"),
@@ -98,23 +110,24 @@ const SESSION: [(&str, &str); 6] = [
     ("jit", "off"),
 ];
 
-/// How long a statement may wait for a lock that somebody else keeps. What gave up is tried again.
-const LOCK_LIMIT: &str = "30s";
+/// How long a statement may wait for a lock of somebody else's. What gave up is tried again.
+const LOCK_LIMIT: &str = "20s";
 
-/// Connections that nobody used for so long are tried before they are used, as a restart of Postgres leaves dead ones
-/// behind. Those in use all the time show that by themselves, and a batch is a round trip shorter.
-const TRUSTED: Duration = Duration::from_secs(1);
+/// A session that was not used for so long is closed.
+const IDLE_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// How long Postgres may take to answer when it is asked whether it is there.
 const REACH_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many connections those have at once who only look.
-const READERS_MAX: u32 = 3;
+const READERS_MAX: usize = 3;
 /// How long they wait for one.
 const READ_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a statement of theirs may take.
 pub const READ_LIMIT: Duration = Duration::from_secs(5);
-/// How long it may wait for a lock. Who reads the state of everything waits no longer, either.
+/// How long its answer may take to arrive.
+const READ_ANSWER_MAX: Duration = Duration::from_secs(7);
+/// How long it may wait for a lock. A statement that reads the state of everything waits no longer, either.
 const READ_LOCK_LIMIT: &str = "1s";
 /// How long a connection of theirs is kept without use.
 const READ_IDLE: Duration = Duration::from_secs(60);
@@ -122,7 +135,7 @@ const READ_IDLE: Duration = Duration::from_secs(60);
 /// The catalog in Postgres. Clones share one pool.
 #[derive(Clone, Debug)]
 pub struct Catalog {
-    pool: PgPool,
+    pool: SessionPool,
     /// As many connections as runs may use at once: half of them, so that events find one.
     shares: Arc<Semaphore>,
     precedence: Arc<Precedence>,
@@ -130,41 +143,47 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// A catalog behind `options`. Connects when first used, so it cannot fail here; each use
+    /// A catalog on one of `servers`. Connects when first used, so it cannot fail here; each use
     /// waits up to `patience` for a connection.
-    pub fn new(options: PgConnectOptions, connections_max: u32, patience: Duration) -> Self {
-        let options = options.application_name(locks::OURS).options(SESSION);
-        let pool = PgPoolOptions::new()
-            .max_connections(connections_max)
-            .acquire_timeout(patience)
-            .after_connect(|connection, _| Box::pin(sync_commits(connection)))
-            .test_before_acquire(false)
-            .before_acquire(|connection, metadata| Box::pin(test(connection, metadata.idle_for)))
-            .connect_lazy_with(options);
-        Self::on(pool)
+    pub fn new(servers: impl Into<Servers>, connections_max: u32, patience: Duration) -> Self {
+        let servers = servers.into().each(|options| options.application_name(locks::OURS).options(SESSION));
+        let size = Size {
+            sessions: usize::try_from(connections_max).unwrap_or(usize::MAX),
+            wait: patience,
+            statement: STATEMENT_MAX,
+            idle: IDLE_MAX,
+        };
+        Self::with(SessionPool::new(servers, size))
     }
 
-    /// A catalog behind `options` for those who only look, and whom nobody is to wait for: connections of its own and
+    /// A catalog on one of `servers` for those who only look, and whom nobody is to wait for: connections of its own and
     /// few, on which nothing can be written, and each statement ends after [`READ_LIMIT`].
-    pub fn to_read(options: PgConnectOptions) -> Self {
+    pub fn to_read(servers: impl Into<Servers>) -> Self {
         let limit = format!("{}ms", READ_LIMIT.as_millis());
-        let options = options.application_name("stocktake page").options(SESSION).options([
-            ("default_transaction_read_only", "on"),
-            ("statement_timeout", limit.as_str()),
-            ("lock_timeout", READ_LOCK_LIMIT),
-        ]);
-        let pool = PgPoolOptions::new()
-            .max_connections(READERS_MAX)
-            .acquire_timeout(READ_PATIENCE)
-            .idle_timeout(READ_IDLE)
-            .connect_lazy_with(options);
-        Self::on(pool)
+        let servers = servers.into().each(|options| {
+            options.application_name("stocktake page").options(SESSION).options([
+                ("default_transaction_read_only", "on"),
+                ("statement_timeout", limit.as_str()),
+                ("lock_timeout", READ_LOCK_LIMIT),
+            ])
+        });
+        let size = Size {
+            sessions: READERS_MAX,
+            wait: READ_PATIENCE,
+            statement: READ_ANSWER_MAX,
+            idle: READ_IDLE,
+        };
+        Self::with(SessionPool::new(servers, size))
     }
 
-    /// A catalog on a pool that is there already.
+    /// A catalog in the database that a pool of the driver's leads to, with as many connections of its own.
     pub fn on(pool: PgPool) -> Self {
-        let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(1);
-        let shares = Arc::new(Semaphore::new((connections / 2).clamp(1, Semaphore::MAX_PERMITS)));
+        let options = (*pool.connect_options()).clone();
+        Self::new(options, pool.options().get_max_connections(), pool.options().get_acquire_timeout())
+    }
+
+    fn with(pool: SessionPool) -> Self {
+        let shares = Arc::new(Semaphore::new((pool.max_sessions() / 2).clamp(1, Semaphore::MAX_PERMITS)));
         Self { pool, shares, precedence: Arc::default(), news: Arc::default() }
     }
 
@@ -181,45 +200,16 @@ impl Catalog {
     /// # Errors
     /// With where Postgres was looked for, and what it or the network said.
     pub async fn reach(&self) -> anyhow::Result<()> {
-        let options = self.pool.connect_options();
-        let (host, port, user) = (options.get_host(), options.get_port(), options.get_username());
-        let place = || match (options.get_socket(), options.get_database()) {
-            (Some(socket), database) => {
-                format!("{} (database {:?})", socket.display(), database.unwrap_or(user))
-            }
-            (None, database) => format!("{host}:{port} (database {:?})", database.unwrap_or(user)),
-        };
-        let connection = tokio::time::timeout(REACH_PATIENCE, PgConnection::connect_with(&options)).await;
-        // As the driver would tell it: who is slow may be waited for, like who is away.
-        let late =
-            |_| io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {REACH_PATIENCE:?}"));
-        connection
-            .map_err(|elapsed| sqlx::Error::Io(late(elapsed)))
-            .flatten()
-            .with_context(|| format!("connect to Postgres at {} as {user:?}", place()))?
-            .close()
+        let servers = self.pool.servers();
+        let user = servers.options.first().map_or("", |options| options.get_username());
+        let (connection, _) = servers
+            .connect(REACH_PATIENCE)
             .await
-            .context("close a connection to Postgres")
+            .with_context(|| format!("connect to Postgres at {} as {user:?}", servers.places()))?;
+        // That it was reached is all there is to know; the server need not hear that we leave.
+        let _ = tokio::time::timeout(REACH_PATIENCE, connection.close()).await;
+        Ok(())
     }
-}
-
-/// Has commits wait for the disk, should somebody have turned that off for the database or our role: what
-/// is committed is then deleted from its queue. Other settings than `off` are left as they are.
-async fn sync_commits(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'",
-    )
-    .execute(connection)
-    .await
-    .map(drop)
-}
-
-/// Tries a connection that has been idle. One that does not answer is replaced by another.
-async fn test(connection: &mut PgConnection, idle: Duration) -> Result<bool, sqlx::Error> {
-    if idle >= TRUSTED {
-        connection.ping().await?;
-    }
-    Ok(true)
 }
 
 /// How one bucket's claims and observations are merged: the part of a [`Horizon`] that an

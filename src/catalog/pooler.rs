@@ -1,7 +1,7 @@
 //! What may stand before Postgres: a pooler that gives us no session of our own.
 
 use anyhow::Context;
-use sqlx::{Connection as _, PgConnection, Row};
+use sqlx::{Connection as _, Row};
 
 use super::{Catalog, REACH_PATIENCE};
 
@@ -44,9 +44,9 @@ impl Catalog {
     /// another one while somebody else is in a transaction in the first. Nothing is prepared, for that takes a session.
     async fn has_session(&self) -> Result<bool, sqlx::Error> {
         const WHO: &str = "select pg_backend_pid()";
-        let options = self.pool.connect_options();
-        let mut ours = PgConnection::connect_with(&options).await?;
-        let mut another = PgConnection::connect_with(&options).await?;
+        let servers = self.pool.servers();
+        let (mut ours, _) = servers.connect(REACH_PATIENCE).await?;
+        let (mut another, _) = servers.connect(REACH_PATIENCE).await?;
         let before: i32 = sqlx::raw_sql(WHO).fetch_one(&mut ours).await?.try_get(0)?;
         sqlx::raw_sql("begin").execute(&mut another).await?;
         let after: i32 = sqlx::raw_sql(WHO).fetch_one(&mut ours).await?.try_get(0)?;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 
 use super::rows::date;
 use super::{Catalog, Counts, Run};
+use super::session::Session;
 use crate::model::{Span, Timestamp};
 
 /// How long a range that was taken is ours unless the lease is renewed. Who dies, or is cut off from
@@ -48,7 +49,7 @@ pub struct Progress {
 /// Writes progress down, if the range is still ours, and renews the lease: whether it is, and
 /// if so, whether somebody elsewhere waits for a part of it. Until the transaction ends nobody else can take it.
 pub(super) async fn advance(
-    transaction: &mut PgConnection,
+    transaction: &mut Session,
     range: &Range,
     progress: &Progress,
 ) -> Result<Option<bool>, sqlx::Error> {
@@ -87,7 +88,7 @@ pub(super) async fn advance(
 
 /// Notes how many removals were withheld of a range that we advance in.
 pub(super) async fn note_withheld(
-    transaction: &mut PgConnection,
+    transaction: &mut Session,
     range: &Range,
     removals: i64,
 ) -> Result<(), sqlx::Error> {
@@ -101,7 +102,7 @@ pub(super) async fn note_withheld(
 
 /// Adds ranges that anybody may take.
 pub(super) async fn add(
-    transaction: &mut PgConnection,
+    transaction: &mut Session,
     run_id: i64,
     spans: &[Span],
 ) -> Result<(), sqlx::Error> {

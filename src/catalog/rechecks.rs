@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 use time::OffsetDateTime;
 
 use super::due::take_due;
 use super::{Catalog, Connection};
+use super::session::Session;
 use crate::model::Doubt;
 
 /// A key that must be listed again.
@@ -40,7 +41,7 @@ pub struct Recheck {
 
 /// Queues keys; a key that is queued already stays where it is, with a new ticket.
 pub(super) async fn ask(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     bucket: &str,
     asks: Vec<Ask>,
     now: OffsetDateTime,
@@ -75,7 +76,7 @@ pub(super) async fn ask(
 }
 
 /// Strikes a key off the queue, unless a new doubt about it came up since it was taken.
-pub(super) async fn strike(connection: &mut PgConnection, recheck: &Recheck) -> Result<(), sqlx::Error> {
+pub(super) async fn strike(connection: &mut Session, recheck: &Recheck) -> Result<(), sqlx::Error> {
     sqlx::query("delete from catalog.rechecks where bucket = $1 and key = $2 and ticket = $3")
         .bind(&recheck.bucket)
         .bind(&recheck.key)

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::connections::{Hold, hold};
@@ -17,6 +16,7 @@ use super::rows::{date, load};
 use super::withheld::withhold;
 use super::write::write;
 use super::{Catalog, Connection, Progress, Range, Run};
+use super::session::Session;
 use crate::model::{Drift, Glance, Horizon, Listed, Slot, Stack, State, VersionId, Window};
 
 /// What a listing showed of one key. No entries: the key was not there.
@@ -226,7 +226,7 @@ impl Catalog {
 /// Applies sightings to what is held of their keys, which stays locked until the transaction ends.
 #[expect(clippy::too_many_arguments, reason = "each is one of the things it takes, and none belong together")]
 pub(super) async fn observe<'a>(
-    transaction: &mut PgConnection,
+    transaction: &mut Session,
     connection: &Connection,
     horizon: &Horizon,
     run_id: Option<i64>,
@@ -286,7 +286,7 @@ pub(super) async fn observe<'a>(
 
 /// Enters drift in the ledger and counts it in its run, and so many doubts.
 async fn enter(
-    transaction: &mut PgConnection,
+    transaction: &mut Session,
     connection: &Connection,
     run_id: i64,
     repaired: &Repaired,

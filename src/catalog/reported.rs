@@ -3,12 +3,12 @@
 
 use std::fmt::Write as _;
 
-use sqlx::pool::PoolConnection;
-use sqlx::{FromRow, Postgres};
+use sqlx::FromRow;
 use tokio::sync::SemaphorePermit;
 use tokio::sync::mpsc::Receiver;
 
 use super::held::{Held, Place, stacks};
+use super::session::{LONG_MAX, STATEMENT_MAX, Session};
 use super::{Catalog, Connection};
 use crate::model::{Content, Listed, Stack, State, Timestamp, VersionId, after_prefix};
 
@@ -21,7 +21,7 @@ pub type ReportedRow = (String, Listed);
 /// A report on its way into Postgres and back in order. Nobody else sees it, and it is gone when
 /// this is dropped, or the process is.
 pub struct Reported<'a> {
-    connection: PoolConnection<Postgres>,
+    session: Session,
     _share: Option<SemaphorePermit<'a>>,
 }
 
@@ -45,16 +45,15 @@ impl Catalog {
     /// When Postgres is away or refuses, as it does whom it does not let make temporary tables.
     pub async fn reported(&self) -> Result<Reported<'_>, sqlx::Error> {
         let share = self.share().await;
-        let mut connection = self.pool.acquire().await?;
-        connection.close_on_drop();
+        let mut session = self.pool.acquire().await?;
         sqlx::query(
             "create temporary table reported (
                  modified bigint not null, size bigint, is_latest boolean not null, is_delete_marker boolean not null,
                  key text collate \"C\" not null, version_id text collate \"C\" not null, etag text, storage_class text)",
         )
-        .execute(&mut *connection)
+        .execute(&mut session)
         .await?;
-        Ok(Reported { connection, _share: share })
+        Ok(Reported { session, _share: share })
     }
 }
 
@@ -64,21 +63,18 @@ impl Reported<'_> {
     /// # Errors
     /// When Postgres is away or refuses.
     pub async fn take(&mut self, mut batches: Receiver<Vec<ReportedRow>>) -> Result<u64, sqlx::Error> {
-        let mut copy = self
-            .connection
-            .copy_in_raw(
-                "copy pg_temp.reported (key, version_id, is_latest, is_delete_marker, size, etag, modified, storage_class)
-                 from stdin",
-            )
-            .await?;
-        while let Some(batch) = batches.recv().await {
+        let statement =
+            "copy pg_temp.reported (key, version_id, is_latest, is_delete_marker, size, etag, modified, storage_class)
+             from stdin";
+        let lines = async || {
+            let batch = batches.recv().await?;
             let mut lines = String::new();
             for (key, listed) in &batch {
                 write_line(&mut lines, key, listed);
             }
-            copy.send(lines.into_bytes()).await?;
-        }
-        copy.finish().await
+            Some(lines.into_bytes())
+        };
+        self.session.copy_in(statement, lines).await
     }
 
     /// Puts what was taken in in order, to be read by [`Self::next_reported`].
@@ -94,9 +90,11 @@ impl Reported<'_> {
              from pg_temp.reported order by key, version_id",
             "drop table pg_temp.reported",
         ];
+        self.session.set_limit(LONG_MAX);
         for statement in statements {
-            sqlx::query(statement).execute(&mut *self.connection).await?;
+            sqlx::query(statement).execute(&mut self.session).await?;
         }
+        self.session.set_limit(STATEMENT_MAX);
         Ok(())
     }
 
@@ -106,7 +104,7 @@ impl Reported<'_> {
     /// When Postgres is away or refuses.
     pub async fn next_reported(&mut self) -> Result<Vec<ReportedRow>, sqlx::Error> {
         let rows: Vec<Row> =
-            sqlx::query_as("fetch forward 2000 from in_order").fetch_all(&mut *self.connection).await?;
+            sqlx::query_as("fetch forward 2000 from in_order").fetch_all(&mut self.session).await?;
         Ok(rows.into_iter().map(Row::reported).collect())
     }
 
@@ -122,7 +120,14 @@ impl Reported<'_> {
     ) -> Result<Held<Stack>, sqlx::Error> {
         let first = Place::before(prefix);
         let end = after_prefix(prefix).map_or_else(Place::end, |before| Place::before(&before));
-        stacks(&mut self.connection, &connection.bucket, after.unwrap_or(&first), &end, ROWS_MAX).await
+        stacks(&mut self.session, &connection.bucket, after.unwrap_or(&first), &end, ROWS_MAX).await
+    }
+}
+
+impl Drop for Reported<'_> {
+    /// Its table and its cursor are to go, and the session with them.
+    fn drop(&mut self) {
+        drop(self.session.close());
     }
 }
 

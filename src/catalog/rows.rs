@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 use time::OffsetDateTime;
 
+use super::session::Session;
 use crate::model::{Content, Sequencer, Slot, Stack, State, Timestamp, VersionId, Window};
 
 /// The stacks of some keys of one bucket. A key without rows has none.
@@ -67,7 +68,7 @@ pub(super) fn date(moment: Timestamp) -> OffsetDateTime {
 /// Both look for one key after the other: where rows are spread over tables by their keys, `= any` would look for
 /// each key in each of them, and a join may be read all of a table for that nobody has analyzed yet.
 pub(super) async fn load(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     bucket: &str,
     mut keys: Vec<&str>,
 ) -> Result<Stacks, sqlx::Error> {

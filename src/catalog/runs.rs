@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 use time::OffsetDateTime;
 
 use super::connections::{Hold, hold};
@@ -12,6 +12,7 @@ use super::retry::retry;
 use super::rows::date;
 use super::starts::strike_off;
 use super::{Catalog, Connection, Trigger};
+use super::session::Session;
 use crate::model::{Drift, Span, Timestamp};
 
 /// A run under way, on which several processes may be at work. It outlives them.
@@ -313,7 +314,7 @@ impl Catalog {
 
 /// Ends a run within a transaction.
 pub(super) async fn end(
-    transaction: &mut PgConnection,
+    transaction: &mut Session,
     bucket: &str,
     run: &Run,
     ending: Ending,
@@ -366,7 +367,7 @@ pub(super) async fn end(
 }
 
 /// Removes what only a run under way needs.
-async fn clear(transaction: &mut PgConnection, run_id: i64) -> Result<(), sqlx::Error> {
+async fn clear(transaction: &mut Session, run_id: i64) -> Result<(), sqlx::Error> {
     for statement in
         ["delete from catalog.ranges where run_id = $1", "delete from catalog.withheld where run_id = $1"]
     {

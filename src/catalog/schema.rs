@@ -2,9 +2,10 @@
 
 use std::sync::LazyLock;
 
-use sqlx::Connection as _;
+use sqlx::PgConnection;
 use sqlx::migrate::{MigrateError, Migrator};
 
+use super::session::LONG_MAX;
 use super::{Catalog, Trouble, trouble};
 
 /// The schema, embedded: `serve` and `migrate` bring it up to date. What was applied is noted
@@ -75,12 +76,14 @@ impl Catalog {
     pub async fn migrate(&self) -> Result<(), SchemaError> {
         self.must_not_be_newer().await?;
         // A connection of its own: whatever happens, the lock that keeps others from migrating ends with it.
-        let mut connection = self.pool.acquire().await.map_err(SchemaError::Look)?.detach();
-        // Each migration says for itself how long it waits for a lock, and whoever migrates already may take long.
-        sqlx::query("set lock_timeout = 0").execute(&mut connection).await.map_err(SchemaError::Look)?;
-        let migrated = MIGRATOR.run(&mut connection).await;
-        let _ = connection.close().await;
-        migrated.map_err(SchemaError::Migrate)?;
+        let mut session = self.pool.acquire().await.map_err(SchemaError::Look)?;
+        // Each migration says for itself how long it waits for a lock, and another that is under way may take long.
+        sqlx::query("set lock_timeout = 0").execute(&mut session).await.map_err(SchemaError::Look)?;
+        let migrate = async |connection: &mut PgConnection| Ok(MIGRATOR.run(connection).await);
+        let migrated = session.within("a migration", LONG_MAX, migrate).await;
+        // It is not used again: whatever happened, the lock that keeps others from migrating ends with it.
+        drop(session.close());
+        migrated.map_err(SchemaError::Look)?.map_err(SchemaError::Migrate)?;
         // Should somebody read the journal just now, the daemon makes them later.
         match self.add_journal_days().await {
             Err(error) if !matches!(trouble(&error), Trouble::Race | Trouble::Locked) => {

@@ -1,9 +1,10 @@
 //! Why runs start, and what was noticed that asks for one.
 
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 use time::OffsetDateTime;
 
 use super::{Catalog, Connection};
+use super::session::Session;
 use crate::bucket::Versioning;
 
 /// What a run is good for: the word in `catalog.reconciliations.reason`.
@@ -281,7 +282,7 @@ impl Catalog {
 
 /// Asks for a run of each connection.
 async fn ask(
-    transaction: &mut PgConnection,
+    transaction: &mut Session,
     connections: &[&Connection],
     reason: Reason,
     due_at: OffsetDateTime,
@@ -300,7 +301,7 @@ async fn ask(
 
 /// Forgets what a run was asked for that is complete now.
 pub(super) async fn strike_off(
-    transaction: &mut PgConnection,
+    transaction: &mut Session,
     connection: &Connection,
     run_id: i64,
 ) -> Result<(), sqlx::Error> {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::rows::Stacks;
 use super::{Catalog, Connection, Run};
+use super::session::Session;
 use crate::model::{Stack, State};
 
 /// From so many rows on, changes are summed up: reading fewer takes no time.
@@ -50,7 +50,7 @@ impl Amounts {
 
 /// Notes by how much `after` is more than `before`, in the transaction that writes it.
 pub(super) async fn note(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     bucket: &str,
     before: &Stacks,
     after: &Stacks,

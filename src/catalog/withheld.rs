@@ -2,7 +2,7 @@
 //! not too much of it.
 
 use serde_json::{Value, json};
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 use time::OffsetDateTime;
 
 use super::connections::{Hold, hold};
@@ -13,6 +13,7 @@ use super::retry::retry;
 use super::rows::date;
 use super::runs::{Ending, end};
 use super::{Catalog, Connection, Repaired, Run, Sighting};
+use super::session::Session;
 use crate::model::{Content, Listed, State, Timestamp, VersionId, Window, after_prefix};
 
 /// So many removals a run may always make: small buckets are emptied now and then.
@@ -30,7 +31,7 @@ struct WithheldRow {
 
 /// Puts observations aside that would remove present versions. How many of those there are.
 pub(super) async fn withhold(
-    transaction: &mut PgConnection,
+    transaction: &mut Session,
     run_id: i64,
     withheld: &[(&Sighting, usize)],
 ) -> Result<i64, sqlx::Error> {

@@ -1,10 +1,10 @@
 //! Writes back what merging changed in stacks.
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::rows::{Stacks, date};
 use super::stats::note;
+use super::session::Session;
 use crate::model::{Content, Stack, State, Timestamp, Write};
 
 /// Rows as arrays, one for each column: a statement for any number of rows.
@@ -57,7 +57,7 @@ impl<'a> Columns<'a> {
     async fn send(
         self,
         statement: &'static str,
-        connection: &mut PgConnection,
+        connection: &mut Session,
         bucket: &str,
         now: OffsetDateTime,
     ) -> Result<(), sqlx::Error> {
@@ -93,7 +93,7 @@ impl<'a> Columns<'a> {
 /// absent is plainly inserted, so that somebody else's insert since then is a unique violation and
 /// the transaction is tried again with fresh rows. How many rows were written.
 pub(super) async fn write(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     bucket: &str,
     before: &Stacks,
     after: &Stacks,
