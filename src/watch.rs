@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context;
+use sqlx::migrate::MigrateError;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Catalog, Connection, POOLED_REMEDY, SchemaError, is_pooled, trouble};
+use crate::catalog::{AWAY, Catalog, Connection, POOLED_REMEDY, SchemaError, is_pooled, remedy_of, trouble, Trouble};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::health::{Health, Subject};
@@ -17,11 +18,9 @@ use crate::{metrics, pulse};
 
 mod locks;
 mod post;
-mod remedy;
 
 pub(crate) use locks::{locks, waits_for_lock};
 pub(crate) use post::Post;
-pub(crate) use remedy::remedy_of;
 
 /// How often Postgres is told that we are there.
 const PING_EVERY: Duration = Duration::from_secs(5);
@@ -112,11 +111,16 @@ pub(crate) fn remedy(error: &anyhow::Error) -> &'static str {
         Some(SchemaError::Older { .. }) => {
             "run `stocktake migrate` as the owner of the schema: this daemon waits for it"
         }
+        Some(SchemaError::Migrate(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)))
+            if !matches!(trouble(error), Trouble::Locked | Trouble::Race) =>
+        {
+            remedy_of(error)
+        }
         Some(SchemaError::Migrate(_)) => {
             "wait, or end what holds a table that is to be changed: see pg_stat_activity"
         }
         _ if is_pooled(error) => POOLED_REMEDY,
-        _ => error.chain().find_map(|cause| cause.downcast_ref()).map_or(remedy::AWAY, remedy_of),
+        _ => error.chain().find_map(|cause| cause.downcast_ref()).map_or(AWAY, remedy_of),
     }
 }
 

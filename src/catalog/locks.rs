@@ -45,8 +45,8 @@ const NAME: &str = "concat_ws(', ', usename, nullif(application_name, ''), state
     'since ' || to_char(xact_start at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS\"Z\"')) as name";
 
 impl Catalog {
-    /// Who keeps a lock that one of our sessions has waited for for longer than that, and waits for nobody itself. None
-    /// where it is one of ours that gets on.
+    /// The session that keeps a lock which one of ours has waited for for longer than `patience`, and waits for no lock itself.
+    /// None where it is one of ours: those have deadlines, and Postgres ends those that were lost.
     ///
     /// # Errors
     /// When Postgres is away or refuses.
@@ -60,7 +60,7 @@ impl Catalog {
              blockers as materialized (select distinct unnest(pg_blocking_pids(pid)) as pid from waiting)
              select pid, {NAME} from blockers left join pg_stat_activity as other using (pid)
              where not exists (select from pg_locks as lock where not lock.granted and lock.pid = blockers.pid)
-                 and (application_name = $2 and state = 'active') is not true
+                 and application_name is distinct from $2
              order by xact_start, pid limit 1"
         );
         let query = sqlx::query_as(AssertSqlSafe(query)).bind(patience.as_secs_f64()).bind(OURS);

@@ -38,6 +38,7 @@ mod quarantine;
 mod ranges;
 mod rechecks;
 mod repair;
+mod remedy;
 mod reported;
 mod reports;
 mod retry;
@@ -69,13 +70,13 @@ pub use page::{
     RunUnderWay, StatsLine,
 };
 pub use pool::Servers;
-pub(crate) use pool::{NoAnswer, Standby};
 pub use pooler::{POOLED_REMEDY, is_pooled};
 pub use precedence::GIVE_WAY_MAX;
 pub use quarantine::{Aside, Quarantined};
 pub use ranges::{LEASE, Progress, Range};
 pub use rechecks::{Ask, Recheck};
 pub use repair::{Difference, Effect, Rehearsed, Repaired, Saved, Sighting};
+pub(crate) use remedy::{AWAY, remedy_of};
 pub use reported::{Reported, ReportedRow};
 pub use reports::{LastReport, Reading};
 pub use retry::{Trouble, trouble};

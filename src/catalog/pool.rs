@@ -32,10 +32,20 @@ const IDLE_TIMES: u32 = 2;
 
 /// Postgres, or what is between it and us, stopped answering.
 #[derive(Debug, thiserror::Error)]
-#[error("the server stopped answering: no answer to {to} within {limit:?}")]
+#[error("the server does not answer: no answer to {to} within {limit:.0?}")]
 pub(crate) struct NoAnswer {
     to: &'static str,
     limit: Duration,
+}
+
+/// What is done to get a session.
+const CONNECT: &str = "an attempt to connect";
+
+impl NoAnswer {
+    /// Whether there was a session already.
+    pub(super) fn is_of_session(&self) -> bool {
+        self.to != CONNECT
+    }
 }
 
 /// The server that was reached takes no writes.
@@ -82,7 +92,7 @@ impl Servers {
             let is_last = index + 1 == self.options.len();
             let limit = if is_last { limit } else { limit.min(CONNECT_NEXT_MAX) };
             let connected = timeout(limit, Box::pin(self.connect_to(options))).await;
-            match connected.unwrap_or_else(|_| Err(no_answer("an attempt to connect", limit))) {
+            match connected.unwrap_or_else(|_| Err(no_answer(CONNECT, limit))) {
                 Ok(connected) => return Ok(connected),
                 // What a server says tells more than that another cannot be reached.
                 Err(error) if failure.is_none() || error.as_database_error().is_some() => {

@@ -66,15 +66,7 @@ impl Reported<'_> {
         let statement =
             "copy pg_temp.reported (key, version_id, is_latest, is_delete_marker, size, etag, modified, storage_class)
              from stdin";
-        let lines = async || {
-            let batch = batches.recv().await?;
-            let mut lines = String::new();
-            for (key, listed) in &batch {
-                write_line(&mut lines, key, listed);
-            }
-            Some(lines.into_bytes())
-        };
-        self.session.copy_in(statement, lines).await
+        self.session.copy_in(statement, &mut batches, |batch| lines(batch).into_bytes()).await
     }
 
     /// Puts what was taken in in order, to be read by [`Self::next_reported`].
@@ -147,6 +139,14 @@ impl Row {
         };
         (self.key, listed)
     }
+}
+
+fn lines(batch: &Vec<ReportedRow>) -> String {
+    let mut lines = String::new();
+    for (key, listed) in batch {
+        write_line(&mut lines, key, listed);
+    }
+    lines
 }
 
 /// One line of `copy`'s text format

@@ -2,7 +2,6 @@
 
 use std::sync::LazyLock;
 
-use sqlx::PgConnection;
 use sqlx::migrate::{MigrateError, Migrator};
 
 use super::session::LONG_MAX;
@@ -79,8 +78,9 @@ impl Catalog {
         let mut session = self.pool.acquire().await.map_err(SchemaError::Look)?;
         // Each migration says for itself how long it waits for a lock, and another that is under way may take long.
         sqlx::query("set lock_timeout = 0").execute(&mut session).await.map_err(SchemaError::Look)?;
-        let migrate = async |connection: &mut PgConnection| Ok(MIGRATOR.run(connection).await);
-        let migrated = session.within("a migration", LONG_MAX, migrate).await;
+        session.set_limit(LONG_MAX);
+        let (connection, wait) = session.start().map_err(SchemaError::Look)?;
+        let migrated = wait.answer("a migration", async { Ok(MIGRATOR.run(connection).await) }).await;
         // It is not used again: whatever happened, the lock that keeps others from migrating ends with it.
         drop(session.close());
         migrated.map_err(SchemaError::Look)?.map_err(SchemaError::Migrate)?;

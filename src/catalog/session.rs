@@ -11,6 +11,7 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres};
 use sqlx::{Describe, Either, Error, Execute, Executor, PgConnection, SqlStr};
+use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, timeout};
 
 use super::pool::{Live, Servers, SessionPool, Slot, State, no_answer};
@@ -55,45 +56,33 @@ impl Session {
         self.limit = limit;
     }
 
-    /// Does one thing that the server has to answer, within `limit`.
-    pub(super) async fn within<T>(
-        &mut self,
-        to: &'static str,
-        limit: Duration,
-        ask: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    /// The connection, for one thing that the server has to answer. Until [`Self::settle`] is told of the answer, the session
+    /// counts as one that nobody can use any more.
+    pub(super) fn start(&mut self) -> Result<(&mut PgConnection, Wait), Error> {
+        let servers = Arc::clone(&self.servers);
         let Some(live) = self.slot.as_deref_mut() else {
             return Err(Error::WorkerCrashed);
         };
         self.is_busy = true;
-        let servers = Arc::clone(&self.servers);
-        let is_long = limit > STATEMENT_MAX;
-        let (pid, asked) = (live.pid, Instant::now());
-        let answer = tokio::select! {
-            answer = timeout(limit, ask(&mut live.connection)) => answer.ok(),
-            () = servers.until_idle(pid), if is_long => None,
-        };
-        self.settle(answer.unwrap_or_else(|| Err(no_answer(to, asked.elapsed().min(limit)))))
+        let wait = Wait { servers, pid: live.pid, limit: self.limit };
+        Ok((&mut live.connection, wait))
     }
 
-    /// Copies what `next` gives, until it gives no more, by a `copy … from stdin`. Each piece has the deadline of a statement.
-    /// How many rows there were.
-    pub(super) async fn copy_in(
+    /// Copies what comes out of `batches`, until no more comes, by a `copy … from stdin`. Each piece has the deadline of a
+    /// statement. How many rows there were.
+    pub(super) async fn copy_in<T: Send>(
         &mut self,
         statement: &'static str,
-        next: impl AsyncFnMut() -> Option<Vec<u8>>,
+        batches: &mut Receiver<T>,
+        encode: fn(&T) -> Vec<u8>,
     ) -> Result<u64, Error> {
-        let limit = self.limit;
-        let Some(live) = self.slot.as_deref_mut() else {
-            return Err(Error::WorkerCrashed);
-        };
-        self.is_busy = true;
-        let copied = copy_in(&mut live.connection, statement, limit, next).await;
+        let (connection, wait) = self.start()?;
+        let copied = wait.copy_in(connection, statement, batches, encode).await;
         self.settle(copied)
     }
 
     /// Takes note of an answer, or that there was none.
-    fn settle<T>(&mut self, answer: Result<T, Error>) -> Result<T, Error> {
+    pub(super) fn settle<T>(&mut self, answer: Result<T, Error>) -> Result<T, Error> {
         match &answer {
             Err(error) if is_lost(error) => self.lose(),
             _ => {
@@ -117,18 +106,58 @@ impl Session {
     }
 
     async fn fetch<'q, E: Execute<'q, Postgres> + 'q>(&mut self, query: E) -> Result<Vec<Step>, Error> {
-        let limit = self.limit;
-        self.within("a statement", limit, async |connection| connection.fetch_many(query).try_collect().await).await
+        let (connection, wait) = self.start()?;
+        let answer = wait.answer("a statement", connection.fetch_many(query).try_collect()).await;
+        self.settle(answer)
     }
 
     async fn fetch_first<'q, E: Execute<'q, Postgres> + 'q>(&mut self, query: E) -> Result<Option<PgRow>, Error> {
-        let limit = self.limit;
-        self.within("a statement", limit, async |connection| connection.fetch_optional(query).await).await
+        let (connection, wait) = self.start()?;
+        let answer = wait.answer("a statement", connection.fetch_optional(query)).await;
+        self.settle(answer)
     }
 
     async fn run(&mut self, statement: &'static str, limit: Duration) -> Result<(), Error> {
-        let ask = async |connection: &mut PgConnection| connection.execute(statement).await.map(drop);
-        self.within(statement, limit, ask).await
+        let (connection, wait) = self.start()?;
+        let wait = Wait { limit, ..wait };
+        let answer = wait.answer(statement, connection.execute(statement)).await;
+        self.settle(answer).map(drop)
+    }
+}
+
+/// How long an answer is waited for.
+pub(super) struct Wait {
+    servers: Arc<Servers>,
+    pid: i32,
+    limit: Duration,
+}
+
+impl Wait {
+    pub(super) async fn answer<T>(
+        &self,
+        to: &'static str,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let (asked, is_long) = (Instant::now(), self.limit > STATEMENT_MAX);
+        let answer = tokio::select! {
+            answer = timeout(self.limit, answer) => answer.ok(),
+            () = self.servers.until_idle(self.pid), if is_long => None,
+        };
+        answer.unwrap_or_else(|| Err(no_answer(to, asked.elapsed())))
+    }
+
+    async fn copy_in<T>(
+        &self,
+        connection: &mut PgConnection,
+        statement: &'static str,
+        batches: &mut Receiver<T>,
+        encode: fn(&T) -> Vec<u8>,
+    ) -> Result<u64, Error> {
+        let mut copy = self.answer("a copy", connection.copy_in_raw(statement)).await?;
+        while let Some(batch) = batches.recv().await {
+            self.answer("a piece of a copy", copy.send(encode(&batch))).await?;
+        }
+        self.answer("the end of a copy", copy.finish()).await
     }
 }
 
@@ -139,20 +168,6 @@ impl Drop for Session {
             drop(self.close());
         }
     }
-}
-
-async fn copy_in(
-    connection: &mut PgConnection,
-    statement: &'static str,
-    limit: Duration,
-    mut next: impl AsyncFnMut() -> Option<Vec<u8>>,
-) -> Result<u64, Error> {
-    let late = |_| no_answer("a copy", limit);
-    let mut copy = timeout(limit, connection.copy_in_raw(statement)).await.map_err(late)??;
-    while let Some(piece) = next().await {
-        timeout(limit, copy.send(piece)).await.map_err(late)??;
-    }
-    timeout(limit, copy.finish()).await.map_err(late)?
 }
 
 /// Whether an error means that the session is of no use any more: it broke, the server is going down, or it is
@@ -280,18 +295,22 @@ impl<'c> Executor<'c> for &'c mut Session {
     where
         'c: 'e,
     {
-        let limit = self.limit;
-        Box::pin(self.within("a statement", limit, async move |connection| {
-            connection.prepare_with(sql, parameters).await
-        }))
+        Box::pin(async move {
+            let (connection, wait) = self.start()?;
+            let answer = wait.answer("a statement", connection.prepare_with(sql, parameters)).await;
+            self.settle(answer)
+        })
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, Error>>
     where
         'c: 'e,
     {
-        let limit = self.limit;
-        Box::pin(self.within("a statement", limit, async move |connection| connection.describe(sql).await))
+        Box::pin(async move {
+            let (connection, wait) = self.start()?;
+            let answer = wait.answer("a statement", connection.describe(sql)).await;
+            self.settle(answer)
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use super::{Page, show};
 use crate::catalog::{READ_LIMIT, Trouble, trouble};
 use crate::chain::chain;
 use crate::health::Problem;
-use crate::watch::remedy_of;
+use crate::catalog::remedy_of;
 
 /// A statement that was given up: `statement_timeout`.
 const CANCELED: &str = "57014";

@@ -5,7 +5,6 @@ use crate::chain::chain;
 use crate::fault::{Fault, Kind};
 use crate::inventory::Broken;
 use crate::model::Unsorted;
-use crate::watch;
 
 /// Why a run did not end well. What it repaired before stays repaired.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +121,7 @@ impl Trouble {
             Self::Ended { .. } => "start it again",
             Self::Needless(_) => "see what that one found",
             Self::Guarded { remedy, .. } => remedy,
-            Self::Postgres(.., error) => watch::remedy_of(error),
+            Self::Postgres(.., error) => crate::catalog::remedy_of(error),
             Self::Forgotten(_) => FORGOTTEN_REMEDY,
             Self::Unsorted(..) => "reconcile only stores that list in the byte order of keys, as S3 does",
             Self::Report(broken) => broken.remedy,

@@ -11,7 +11,7 @@ use crate::chain::chain;
 use crate::cli::{self, Exit, Format};
 use crate::config::Config;
 use crate::overview::Overview;
-use crate::{watch, wiring};
+use crate::wiring;
 
 mod text;
 
@@ -58,7 +58,7 @@ async fn look(
                 _ => None,
             };
             let remedy = remedy.map(|closer| format!("{}; {}", closer.says(), closer.remedy()));
-            let remedy = remedy.unwrap_or_else(|| watch::remedy_of(&error).to_owned());
+            let remedy = remedy.unwrap_or_else(|| crate::catalog::remedy_of(&error).to_owned());
             return Err(anyhow!("read the catalog: {}; {remedy}", chain(&error)));
         }
         Ok(status) => status,
