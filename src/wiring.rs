@@ -81,7 +81,7 @@ impl Clients {
 /// The catalog behind `[database]`. Connects when first used.
 ///
 /// # Errors
-/// When the URL means nothing to Postgres's driver, or the certificates it names cannot be read.
+/// When the URL means nothing to Postgres's driver.
 pub(crate) fn catalog(config: &Config) -> anyhow::Result<Catalog> {
     let database = &config.database;
     Ok(Catalog::new(postgres(config)?, database.max_connections, database.connect_timeout))
@@ -96,15 +96,20 @@ pub(crate) fn catalog_to_read(config: &Config) -> anyhow::Result<Catalog> {
 }
 
 fn postgres(config: &Config) -> anyhow::Result<PgConnectOptions> {
-    let database = &config.database;
-    // The driver would not say which file it is that it does not find.
-    if let Some(file) = database.url.root_certificate() {
-        std::fs::File::open(&file).with_context(|| format!("read sslrootcert {file:?} of database.url"))?;
-    }
+    let first = servers(config)?.into_iter().next();
+    first.context("failed to read database.url: it names no server")
+}
+
+/// The servers that `database.url` names, in the order in which they are tried.
+///
+/// # Errors
+/// When the driver does not take what the configuration's check let pass.
+pub(crate) fn servers(config: &Config) -> anyhow::Result<Vec<PgConnectOptions>> {
+    let parsed = config.database.url.expose().map(|url| PgConnectOptions::from_str(&url));
     // The driver's own error may quote the URL, and with it the password.
-    PgConnectOptions::from_str(database.url.expose())
-        .map_err(|_| anyhow::anyhow!("database.url: not a URL that Postgres's driver understands"))
-        .context("read the configuration")
+    parsed
+        .collect::<Result<_, _>>()
+        .map_err(|_| anyhow::anyhow!("failed to read database.url: the driver does not take it"))
 }
 
 /// The queues that S3 may send a bucket's events to: those in its region, or where that is not known.

@@ -27,7 +27,7 @@ mod tests;
 
 pub use admin::{Admin, Token};
 pub use bucket::Bucket;
-pub use database::{Database, DatabaseUrl};
+pub use database::{Database, DatabaseUrl, TargetSessionAttrs};
 pub use inventory::{Inventory, Source};
 pub use mistake::{Errors, Mistake};
 pub use queue::Queue;

@@ -114,6 +114,13 @@ impl<'a> Section<'a> {
         self.mistakes.push(Mistake::new(format!("{}.{key}", self.place), format!("{message}{by}")));
     }
 
+    /// Whether the file or the environment sets a key; an empty text sets none.
+    pub(super) fn is_written(&self, key: &str) -> bool {
+        self.values
+            .get(key)
+            .is_some_and(|value| !matches!(&value.kind, ValueKind::String(text) if text.is_empty()))
+    }
+
     /// A text, or its default; nothing if there is neither.
     pub(super) fn text(&mut self, key: &str) -> Option<String> {
         match self.values.get(key).map(|value| &value.kind) {

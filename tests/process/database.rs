@@ -41,7 +41,8 @@ async fn whom_postgres_is_taken_for_is_up_to_its_certificate() {
         (right, format!("sslmode=verify-full&sslrootcert={other}"), Some("invalid peer certificate")),
         (right, format!("sslmode=verify-ca&sslrootcert={other}"), Some("invalid peer certificate")),
         (right, "sslmode=verify-full".to_owned(), Some("invalid peer certificate")),
-        (right, "sslmode=verify-full&sslrootcert=/nowhere.pem".to_owned(), Some("/nowhere.pem")),
+        (right, format!("sslmode=require&sslrootcert={trusted}"), None),
+        (right, format!("sslmode=require&sslrootcert={other}"), Some("invalid peer certificate")),
         (plain, "sslmode=require".to_owned(), Some("server does not support TLS")),
         // What stands behind the front takes nobody without TLS.
         (right, "sslmode=disable".to_owned(), Some("see that Postgres runs")),
@@ -56,6 +57,54 @@ async fn whom_postgres_is_taken_for_is_up_to_its_certificate() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_url_is_refused_before_anything_else() {
+    let stage = Stage::new().await;
+    let plain = Url::parse(&stage.database).unwrap().port().unwrap_or(5432);
+    for (query, complaint) in [
+        (
+            "sslmode=verify_full",
+            "parameter sslmode must be disable, allow, prefer, require, verify-ca or verify-full",
+        ),
+        ("port=abc", "parameter port must be a number from 1 to 65535"),
+        ("hostaddr=foo", "parameter hostaddr must be an IP address"),
+        ("target_session_attrs=standby", "parameter target_session_attrs must be any, read-write or primary"),
+        ("sslrootcert=/nowhere.pem", "/nowhere.pem"),
+        ("require_auth=scram-sha-256", "parameter require_auth is not supported"),
+    ] {
+        let config = Config { database: by(&stage, plain, query), ..stage.config_of(&["b-1"]) };
+        for words in [&["serve"][..], &["migrate"], &["status", "--format", "json"], &["doctor"]] {
+            let told = stage.run(&config, words).await;
+            assert_eq!(told.code, Some(78), "{words:?} {query}: {told:?}");
+            assert!(told.stderr.contains("database.url: "), "{words:?} {query}: {told:?}");
+            assert!(told.stderr.contains(complaint), "{words:?} {query}: {told:?}");
+            assert!(!told.stderr.contains("starting"), "{words:?} {query}: {told:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_ipv6_address_in_brackets_is_an_address() {
+    let stage = Stage::new().await;
+    let Ok(listener) = tokio::net::TcpListener::bind("[::1]:0").await else { return };
+    let port = listener.local_addr().unwrap().port();
+    let server = Url::parse(&stage.database).unwrap();
+    let server = (server.host_str().unwrap().to_owned(), server.port().unwrap_or(5432));
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let server = server.clone();
+            tokio::spawn(async move {
+                let mut server = tokio::net::TcpStream::connect(server).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    let database = by(&stage, port, "").replace("127.0.0.1", "[::1]");
+    assert!(database.contains(&format!("[::1]:{port}")), "{database}");
+    let told = stage.run(&Config { database, ..stage.config_of(&[]) }, &["migrate"]).await;
+    assert_eq!(told.code, Some(0), "{told:?}");
 }
 
 /// Whether a role may run a statement; nothing is left of it.
