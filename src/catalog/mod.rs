@@ -77,25 +77,46 @@ pub use reports::{LastReport, Reading};
 pub use retry::{Trouble, trouble};
 pub use runs::{Counts, Ending, Run};
 pub use sample::PAGES_COUNTED;
-pub use schema::{MIGRATOR, SchemaError};
+pub use schema::{ENCODING_REMEDY, MIGRATOR, SchemaError};
 pub use standing::Standing;
 pub use starts::{LastRun, Look, Reason, Trigger};
 pub use status::{BucketStatus, Levels, ProblemStatus, RunStatus, Status};
 pub use sweep::PURGE_MAX;
 pub use withheld::REMOVALS_MIN;
 
-/// How Postgres is to serve us. Migrations run at every start, and each time it would notice what is there
-/// already. And all that is asked in a hurry has an index: while a bucket is listed for the first time, there
-/// are no statistics of its table yet, and Postgres would read and sort all of it for every 2,000 rows.
+/// The settings that each session starts with. They win over those of the role and of the database, so that neither
+/// changes what the catalog holds. Each exists in every supported release: a server refuses a session with one it does
+/// not know. The driver adds its own: `TimeZone`, `DateStyle`, `client_encoding`.
 ///
-/// Who waits for a lock hears of it: a loop that waited for as long as somebody keeps one would be taken for stuck.
-const SESSION: [(&str, &str); 6] = [
+/// A loop that waits for a lock without a limit would look stuck, so there is a limit.
+const SESSION: [(&str, &str); 24] = [
     ("lock_timeout", LOCK_LIMIT),
     ("client_min_messages", "warning"),
+    // All that is asked in a hurry has an index. Until a new bucket is analyzed, the planner would read and sort all of
+    // its table for every 2,000 rows.
     ("enable_seqscan", "off"),
     ("enable_bitmapscan", "off"),
+    ("enable_indexscan", "on"),
     ("max_parallel_workers_per_gather", "0"),
     ("jit", "off"),
+    // A plan for any bucket locks the partitions of all, with all of their indexes.
+    ("plan_cache_mode", "force_custom_plan"),
+    ("enable_partition_pruning", "on"),
+    ("search_path", "pg_catalog,pg_temp"),
+    ("default_transaction_isolation", "read committed"),
+    ("default_transaction_read_only", "off"),
+    ("default_transaction_deferrable", "off"),
+    ("statement_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("idle_session_timeout", "0"),
+    ("standard_conforming_strings", "on"),
+    ("IntervalStyle", "postgres"),
+    ("bytea_output", "hex"),
+    ("row_security", "on"),
+    ("array_nulls", "on"),
+    ("transform_null_equals", "off"),
+    ("default_table_access_method", "heap"),
+    ("exit_on_error", "off"),
 ];
 
 /// How long a statement may wait for a lock that somebody else keeps. What gave up is tried again.
@@ -137,7 +158,7 @@ impl Catalog {
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(patience)
-            .after_connect(|connection, _| Box::pin(sync_commits(connection)))
+            .after_connect(|connection, _| Box::pin(set_where_needed(connection)))
             .test_before_acquire(false)
             .before_acquire(|connection, metadata| Box::pin(test(connection, metadata.idle_for)))
             .connect_lazy_with(options);
@@ -157,6 +178,7 @@ impl Catalog {
             .max_connections(READERS_MAX)
             .acquire_timeout(READ_PATIENCE)
             .idle_timeout(READ_IDLE)
+            .after_connect(|connection, _| Box::pin(set_where_needed(connection)))
             .connect_lazy_with(options);
         Self::on(pool)
     }
@@ -203,11 +225,13 @@ impl Catalog {
     }
 }
 
-/// Has commits wait for the disk, should somebody have turned that off for the database or our role: what
-/// is committed is then deleted from its queue. Other settings than `off` are left as they are.
-async fn sync_commits(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+/// Sets what cannot be among [`SESSION`]. Commits wait for the disk, because a message is deleted from its queue once it is
+/// committed; values of `synchronous_commit` other than `off` stay. `transaction_timeout` is unknown before PostgreSQL 17.
+async fn set_where_needed(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'",
+        "select set_config(name, value, false)
+         from (values ('synchronous_commit', 'on', 'off'), ('transaction_timeout', '0', null)) as wanted (name, value, instead_of)
+         where current_setting(name, true) = coalesce(instead_of, nullif(current_setting(name, true), value))",
     )
     .execute(connection)
     .await
