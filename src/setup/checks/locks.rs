@@ -25,7 +25,7 @@ pub(in crate::setup) fn locks(server: &Server) -> Finding {
     if needed * ROOM > room {
         let remedy = format!(
             "set max_locks_per_transaction = {} or more, and restart Postgres (and first its standbys)",
-            (needed * ROOM).div_ceil(transactions)
+            (needed * ROOM + transactions - 1) / transactions
         );
         return if needed > room {
             subject.failure(CHECK, found, remedy)
