@@ -59,6 +59,8 @@ create table catalog.slots (
     check (is_present or not (is_latest or is_delete_marker)),
     check ((observed_from is null) = (observed_to is null))
 ) partition by list (bucket);
+-- Its partitions name a row by its key and version (catalog.add_leaf).
+alter table catalog.slots replica identity full;
 
 -- A bucket is a partition, so that a billion rows leave with one drop. Its indexes do without the
 -- bucket's name, which is the same in all its rows. A very large one is itself in several, by a hash of
@@ -95,6 +97,8 @@ begin
     -- At most one latest version of a key, whatever the code believes. All versions of a key are in one table.
     execute format('create unique index %I on catalog.%I (key) where is_latest', relation || '_latest', relation);
     execute format('create index %I on catalog.%I (key) where not is_present', relation || '_removed', relation);
+    -- A publication for all tables must not refuse updates and deletes. All rows are of one bucket, so this names a row.
+    execute format('alter table catalog.%I replica identity using index %I', relation, relation || '_version');
 end
 $$;
 

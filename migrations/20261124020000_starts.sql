@@ -16,6 +16,8 @@ create table catalog.due_runs (
     foreign key (bucket, prefix) references catalog.connections on delete cascade
 );
 create index due_runs_of_connection on catalog.due_runs (bucket, prefix, due_at);
+-- Two rows may be alike, so there is no primary key, which a publication for all tables needs to let rows be deleted.
+alter table catalog.due_runs replica identity full;
 
 -- What was sent to a queue before this was received, as far as a queue without order allows to say.
 -- What is older than the queue's retention and was not received then is lost.

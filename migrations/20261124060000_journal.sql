@@ -26,6 +26,9 @@ create table catalog.journal (
     source_ip               text,
     request_id              text
 ) partition by range (recorded_at);
+-- Lines are only ever appended, and dropped with their day. A primary key would cost each of them an index entry, and a
+-- publication for all tables is content with this.
+alter table catalog.journal replica identity full;
 
 create index journal_tail on catalog.journal (bucket, transaction_id, change_id);
 -- A key's history. Only equality is asked for, and a hash has four bytes for a key of a hundred.
@@ -33,6 +36,7 @@ create index journal_key on catalog.journal using hash (key);
 
 -- Takes what no day was made for: a change is never refused because of the journal.
 create table catalog.journal_rest partition of catalog.journal default;
+alter table catalog.journal_rest replica identity full;
 
 -- How far the journal of a bucket was dropped: who has read less than that has missed something.
 create table catalog.journal_dropped (
@@ -45,6 +49,8 @@ create table catalog.journal_dropped (
 create table catalog.journal_kept (
     since timestamptz not null
 );
+-- It has one row.
+alter table catalog.journal_kept replica identity full;
 insert into catalog.journal_kept values ('-infinity');
 
 -- Makes partitions for so many days from today on. A day that changes in journal_rest belong to
@@ -60,6 +66,7 @@ begin
         continue when to_regclass('catalog.' || relation) is not null;
         begin
             execute format('create table catalog.%I (like catalog.journal including all)', relation);
+            execute format('alter table catalog.%I replica identity full', relation);
             execute format('alter table catalog.journal attach partition catalog.%I for values from (%L) to (%L)',
                            relation, day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC');
         exception when check_violation then
@@ -128,9 +135,8 @@ from catalog.journal;
 -- A cursor says up to where the journal was read: '<transaction_id>:<change_id>'.
 
 -- What was committed by now is before this cursor; what comes is behind it.
-create function catalog.changes_end() returns text language sql stable parallel safe as $$
-    select pg_snapshot_xmin(pg_current_snapshot()) || ':0'
-$$;
+create function catalog.changes_end() returns text language sql stable parallel safe
+return pg_snapshot_xmin(pg_current_snapshot()) || ':0';
 
 -- The two numbers of a cursor; of none, those before all changes.
 create function catalog.read_cursor(cursor text, out transaction_id xid8, out change_id bigint)
@@ -184,8 +190,12 @@ $$;
 -- What is behind the cursor, in an order that never changes. Transactions commit in another order than
 -- they began in, so this stops before the oldest that is still under way: nothing can come up before
 -- what was read. Without a cursor, all that is kept.
+--
+-- The planner puts the body into the query that calls it, so that `limit` stops reading. A function with settings of its
+-- own is not put there. The body is parsed here, so the search_path of a session does not matter.
 create function catalog.changes_since(bucket text, cursor text default null)
-returns setof catalog.changes language sql stable parallel safe as $$
+returns setof catalog.changes language sql stable parallel safe
+begin atomic
     select changes.* from catalog.changes
     -- What is compared with null is not even looked at, so nothing would refuse it.
     where changes.bucket = coalesce(changes_since.bucket, '')
@@ -194,5 +204,5 @@ returns setof catalog.changes language sql stable parallel safe as $$
           > ((catalog.read_cursor(changes_since.cursor)).transaction_id,
              (catalog.read_cursor(changes_since.cursor)).change_id)
       and changes.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
-    order by changes.transaction_id, changes.change_id
-$$;
+    order by changes.transaction_id, changes.change_id;
+end;

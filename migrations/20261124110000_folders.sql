@@ -3,24 +3,24 @@
 -- The least text that is greater than all that begin with a prefix; null where there is none. Bytes of
 -- UTF-8 are in the order of characters, so the last one becomes the next one, and surrogates are none.
 create function catalog.after_prefix(prefix text) returns text
-language sql immutable parallel safe as $$
+language sql immutable parallel safe
+begin atomic
     select case ascii(right(kept, 1))
         when 0 then null
         when 55295 then left(kept, -1) || chr(57344)
         else left(kept, -1) || chr(ascii(right(kept, 1)) + 1)
     end
-    from (select rtrim(after_prefix.prefix, chr(1114111)) as kept) as shortened
-$$;
+    from (select rtrim(after_prefix.prefix, chr(1114111)) as kept) as shortened;
+end;
 
 -- The folder below a prefix that a key is in: up to and with the first delimiter after the prefix. Null for
 -- a key that has none there.
 create function catalog.folder_of(key text, prefix text, delimiter text) returns text
-language sql immutable parallel safe as $$
-    select case when delimiter <> '' and position(delimiter in substr(key, length(prefix) + 1)) > 0
+language sql immutable parallel safe
+return case when delimiter <> '' and position(delimiter in substr(key, length(prefix) + 1)) > 0
         then left(key, length(prefix) + position(delimiter in substr(key, length(prefix) + 1))
                        + length(delimiter) - 1)
-    end
-$$;
+    end;
 
 -- Fails for a bucket of which nobody connected anything that has to do with the prefix: an empty answer would
 -- say that nothing is there.

@@ -11,6 +11,8 @@ create table catalog.stats (
     -- Empty where it is not known, and for markers.
     storage_class       text not null
 );
+-- Rows are appended and summed up, and none is named by anything.
+alter table catalog.stats replica identity full;
 
 create view catalog.bucket_stats as
 select bucket, nullif(storage_class, '') as storage_class,
@@ -26,10 +28,13 @@ having (sum(objects), sum(bytes), sum(noncurrent_versions), sum(noncurrent_bytes
 -- Counts a bucket: the storage classes of which the sum is wrong, with what it says and what there is. Rows and
 -- sum are of one snapshot, and what is committed meanwhile changes both.
 create function catalog.wrong_stats(bucket text)
-returns table (class text, summed catalog.stats, counted catalog.stats) language sql stable
+returns table (class text, summed catalog.stats, counted catalog.stats) language plpgsql stable
 -- All of a bucket, which is faster in the table's own order than by any index, and by two than by one. There are few
 -- groups, but while a table has no statistics Postgres would rather sort all of it, on disk.
 set enable_seqscan = on set enable_sort = off set max_parallel_workers_per_gather = 1 as $$
+#variable_conflict use_column
+begin
+    return query
     with groups as (
         select coalesce(slots.storage_class, '') as class, is_latest, is_delete_marker, count(*) as versions,
                least(coalesce(sum(size), 0), 9223372036854775807)::bigint as bytes
@@ -60,7 +65,8 @@ set enable_seqscan = on set enable_sort = off set max_parallel_workers_per_gathe
            case when summed.bucket is not null then summed::catalog.stats end,
            case when counted.bucket is not null then counted::catalog.stats end
     from counted full join summed using (storage_class)
-    where counted::catalog.stats is distinct from summed::catalog.stats
+    where counted::catalog.stats is distinct from summed::catalog.stats;
+end
 $$;
 
 -- Appends what the sum of a bucket is wrong by. Two who do this at once would both append it. What was wrong.

@@ -52,7 +52,10 @@ returns table (
     last_modified    timestamptz,
     storage_class    text,
     is_certain       boolean
-) language sql stable parallel safe rows 100000 as $$
+) language plpgsql stable parallel safe rows 100000 as $$
+#variable_conflict use_column
+begin
+    return query
     with undone as materialized (
         -- Of each version, the first change after that moment: before it, things were as they were then.
         select distinct on (line.key, line.version_id) line.*
@@ -63,7 +66,7 @@ returns table (
             -- Nobody's clock is a day slow.
             -- What is compared with null is not even looked at, so nothing would refuse it.
             where changes.bucket = coalesce(as_of.bucket, '')
-              and recorded_at > coalesce(as_of.at, '-infinity') - interval '1 day'
+              and recorded_at > coalesce(as_of.at, '-infinity') - interval '24 hours'
               and changes.key >= coalesce(as_of.prefix, '')
               and changes.key < coalesce(catalog.after_prefix(as_of.prefix), repeat(chr(1114111), 257))
               and catalog.is_known(as_of.bucket, as_of.at, as_of.prefix)
@@ -114,7 +117,8 @@ returns table (
     union all
     select ranked.key, ranked.version_id, place = 1, ranked.is_delete_marker, ranked.size, ranked.etag,
            ranked.last_modified, ranked.storage_class, ranked.is_certain and (place > 2 or is_close is not true)
-    from ranked
+    from ranked;
+end
 $$;
 
 comment on function catalog.as_of is 'The versions and markers that were in a bucket, or below a prefix of it, at a moment of the past.';

@@ -10,8 +10,8 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::aws::{self, Access};
 use crate::bucket::s3;
-use crate::catalog::{Catalog, Connection, Terms};
-use crate::config::{self, Config};
+use crate::catalog::{Catalog, Connection, Servers, Terms};
+use crate::config::{self, Config, TargetSessionAttrs};
 use crate::inventory::Source;
 use crate::queue::sqs;
 use crate::setup::Wish;
@@ -78,13 +78,23 @@ impl Clients {
     }
 }
 
-/// The catalog behind `[database]`. Connects when first used.
+/// The catalog behind `[database]`, on a server that takes writes. Connects when first used.
 ///
 /// # Errors
 /// When the URL means nothing to Postgres's driver.
 pub(crate) fn catalog(config: &Config) -> anyhow::Result<Catalog> {
     let database = &config.database;
-    Ok(Catalog::new(postgres(config)?, database.max_connections, database.connect_timeout))
+    let servers = Servers { options: servers(config)?, must_write: true };
+    Ok(Catalog::new(servers, database.max_connections, database.connect_timeout))
+}
+
+/// The same for commands that look and change nothing: a standby will do, unless `target_session_attrs` says otherwise.
+///
+/// # Errors
+/// As of [`catalog`].
+pub(crate) fn catalog_to_look(config: &Config) -> anyhow::Result<Catalog> {
+    let database = &config.database;
+    Ok(Catalog::new(any_server(config)?, database.max_connections, database.connect_timeout))
 }
 
 /// The same catalog, for the status page, which only reads.
@@ -92,19 +102,19 @@ pub(crate) fn catalog(config: &Config) -> anyhow::Result<Catalog> {
 /// # Errors
 /// As of [`catalog`].
 pub(crate) fn catalog_to_read(config: &Config) -> anyhow::Result<Catalog> {
-    Ok(Catalog::to_read(postgres(config)?))
+    Ok(Catalog::to_read(any_server(config)?))
 }
 
-fn postgres(config: &Config) -> anyhow::Result<PgConnectOptions> {
-    let first = servers(config)?.into_iter().next();
-    first.context("failed to read database.url: it names no server")
+fn any_server(config: &Config) -> anyhow::Result<Servers> {
+    let must_write = config.database.url.target_session_attrs() != TargetSessionAttrs::Any;
+    Ok(Servers { options: servers(config)?, must_write })
 }
 
 /// The servers that `database.url` names, in the order in which they are tried.
 ///
 /// # Errors
 /// When the driver does not take what the configuration's check let pass.
-pub(crate) fn servers(config: &Config) -> anyhow::Result<Vec<PgConnectOptions>> {
+fn servers(config: &Config) -> anyhow::Result<Vec<PgConnectOptions>> {
     let parsed = config.database.url.expose().map(|url| PgConnectOptions::from_str(&url));
     // The driver's own error may quote the URL, and with it the password.
     parsed

@@ -13,6 +13,8 @@ use crate::watch;
 pub struct Server {
     /// 140005 for 14.5.
     pub version: i32,
+    /// The name of the database.
+    pub database: String,
     /// `UTF8`.
     pub encoding: String,
     /// How the database sorts where nothing else is said.
@@ -43,6 +45,16 @@ pub struct Server {
     pub synchronous_commit: String,
     /// How many connections it takes.
     pub max_connections: i32,
+    /// How many locks each of them may have on average, prepared transactions included.
+    pub max_locks: i32,
+    /// How many transactions may be prepared.
+    pub max_prepared: i32,
+    /// How many partitions the catalog has, those of the journal included.
+    pub partitions: i64,
+    /// How many indexes those have.
+    pub partition_indexes: i64,
+    /// Whether sessions of everybody in this database plan each statement with its parameters.
+    pub prunes_plans: bool,
     /// What time it is there.
     pub now: OffsetDateTime,
 }
@@ -81,8 +93,12 @@ impl Catalog {
                  from pg_class as class join pg_namespace as schema on schema.oid = class.relnamespace
                  where schema.nspname = 'catalog' and class.relkind in ('r', 'p')
                      and not class.relispartition
+             ),
+             leaves as (
+                 select oid from pg_class
+                 where relnamespace = to_regnamespace('catalog') and relkind = 'r' and relispartition
              )
-             select current_setting('server_version_num')::int as version,
+             select current_database()::text as database, current_setting('server_version_num')::int as version,
                  pg_encoding_to_char(encoding)::text as encoding,
                  datcollate::text as collation,
                  pg_is_in_recovery() as is_standby,
@@ -106,6 +122,12 @@ impl Catalog {
                  current_setting('fsync')::bool as fsync,
                  current_setting('synchronous_commit') as synchronous_commit,
                  current_setting('max_connections')::int as max_connections,
+                 current_setting('max_locks_per_transaction')::int as max_locks,
+                 current_setting('max_prepared_transactions')::int as max_prepared,
+                 (select count(*) from leaves) as partitions,
+                 (select count(*) from leaves join pg_index on indrelid = leaves.oid) as partition_indexes,
+                 exists (select from pg_db_role_setting where setdatabase = pg_database.oid and setrole = 0
+                         and 'plan_cache_mode=force_custom_plan' = any(setconfig)) as prunes_plans,
                  clock_timestamp() as now
              from pg_database where datname = current_database()",
         )

@@ -13,6 +13,7 @@ use news::News;
 use pool::{SessionPool, Size};
 use precedence::Precedence;
 use session::STATEMENT_MAX;
+use settings::SESSION;
 
 mod apply;
 mod attended;
@@ -47,6 +48,7 @@ mod runs;
 mod sample;
 mod schema;
 mod session;
+mod settings;
 mod standing;
 mod starts;
 mod stats;
@@ -82,37 +84,12 @@ pub use reports::{LastReport, Reading};
 pub use retry::{Trouble, trouble};
 pub use runs::{Counts, Ending, Run};
 pub use sample::PAGES_COUNTED;
-pub use schema::{MIGRATOR, SchemaError};
+pub use schema::{ENCODING_REMEDY, MIGRATOR, SchemaError};
 pub use standing::Standing;
 pub use starts::{LastRun, Look, Reason, Trigger};
 pub use status::{BucketStatus, Levels, ProblemStatus, RunStatus, Status};
 pub use sweep::PURGE_MAX;
 pub use withheld::REMOVALS_MIN;
-
-/// What our sessions are set to when they begin. Migrations run at every start, and each time Postgres would notice what is
-/// there already. And all that is asked in a hurry has an index: while a bucket is listed for the first time, there
-/// are no statistics of its table yet, and Postgres would read and sort all of it for every 2,000 rows.
-///
-/// A wait for a lock ends before the statement's own deadline, so that a table which is kept locked is told from a
-/// server that does not answer. And where one of our sessions was lost, the server ends its transaction and
-/// gives up its locks before the next attempt has waited for them in vain: the transaction idles then, and the server's
-/// keepalives are not answered.
-const SESSION: [(&str, &str); 11] = [
-    ("lock_timeout", LOCK_LIMIT),
-    ("idle_in_transaction_session_timeout", "15s"),
-    ("tcp_keepalives_idle", "10"),
-    ("tcp_keepalives_interval", "5"),
-    ("tcp_keepalives_count", "3"),
-    ("tcp_user_timeout", "20s"),
-    ("client_min_messages", "warning"),
-    ("enable_seqscan", "off"),
-    ("enable_bitmapscan", "off"),
-    ("max_parallel_workers_per_gather", "0"),
-    ("jit", "off"),
-];
-
-/// How long a statement may wait for a lock of somebody else's. What gave up is tried again.
-const LOCK_LIMIT: &str = "20s";
 
 /// A session that was not used for so long is closed.
 const IDLE_MAX: Duration = Duration::from_secs(10 * 60);

@@ -13,6 +13,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Error, PgConnection};
 use tokio::time::timeout;
 
+use super::settings::BEGIN;
 use super::session::{Bounded, STATEMENT_MAX, Session, Transaction};
 
 /// How long a session that was idle may take to answer before it is taken for lost.
@@ -106,15 +107,8 @@ impl Servers {
 
     async fn connect_to(&self, options: &PgConnectOptions) -> Result<(PgConnection, i32), Error> {
         let mut connection = PgConnection::connect_with(options).await?;
-        // What is committed is deleted from its queue, so commits have to wait for the disk, should somebody have turned
-        // that off for the database or our role. Other settings than `off` are left as they are.
-        let (pid, is_standby, _): (i32, bool, Option<String>) = sqlx::query_as(
-            "select pg_backend_pid(), pg_is_in_recovery(), case when current_setting('synchronous_commit') = 'off'
-                 then set_config('synchronous_commit', 'on', false) end",
-        )
-        .persistent(false)
-        .fetch_one(&mut connection)
-        .await?;
+        let (pid, is_standby, _): (i32, bool, i64) =
+            sqlx::query_as(BEGIN).persistent(false).fetch_one(&mut connection).await?;
         if is_standby && self.must_write {
             return Err(Error::Io(io::Error::other(Standby)));
         }

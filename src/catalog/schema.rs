@@ -16,6 +16,10 @@ pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     migrator
 });
 
+/// What to do about a database that cannot hold every key.
+pub const ENCODING_REMEDY: &str =
+    "create another database with encoding 'UTF8' template template0, and set database.url to it";
+
 /// What is wrong with the schema.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
@@ -44,6 +48,16 @@ pub enum SchemaError {
     /// A migration failed, or cannot be told from the one that was applied.
     #[error("bring the database schema up to date")]
     Migrate(#[source] MigrateError),
+    /// The database cannot hold every key.
+    #[error(
+        "database {database:?} is encoded in {encoding}, and keys may hold any character; {ENCODING_REMEDY}"
+    )]
+    Encoding {
+        /// The name of the database.
+        database: String,
+        /// Its encoding, as Postgres calls it.
+        encoding: String,
+    },
     /// It could not be looked at.
     #[error("look which schema there is")]
     Look(#[source] sqlx::Error),
@@ -57,7 +71,7 @@ impl SchemaError {
     /// Whether it will pass without anybody's looking at this program.
     pub(crate) fn passes(&self) -> bool {
         let postgres = match self {
-            Self::Newer { .. } => return false,
+            Self::Newer { .. } | Self::Encoding { .. } => return false,
             Self::Older { .. } => return true,
             Self::Look(error) => error,
             Self::Migrate(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => error,
@@ -71,8 +85,9 @@ impl Catalog {
     /// Brings the schema up to date. Replicas that start together wait for each other.
     ///
     /// # Errors
-    /// When Postgres is away, or refuses, or the schema is newer than this program.
+    /// When Postgres is away, or refuses, or the schema is newer than this program, or the database is not UTF-8.
     pub async fn migrate(&self) -> Result<(), SchemaError> {
+        self.must_be_utf8().await?;
         self.must_not_be_newer().await?;
         // A connection of its own: whatever happens, the lock that keeps others from migrating ends with it.
         let mut session = self.pool.acquire().await.map_err(SchemaError::Look)?;
@@ -96,10 +111,20 @@ impl Catalog {
     /// Checks that the schema is the one this program knows, and changes nothing.
     ///
     /// # Errors
-    /// When it is newer or older, or Postgres is away.
+    /// When it is newer or older, or Postgres is away, or the database is not UTF-8.
     pub async fn must_be_migrated(&self) -> Result<(), SchemaError> {
+        self.must_be_utf8().await?;
         let (found, known) = (self.must_not_be_newer().await?, known());
         if found == Some(known) { Ok(()) } else { Err(SchemaError::Older { found, known }) }
+    }
+
+    async fn must_be_utf8(&self) -> Result<(), SchemaError> {
+        let (database, encoding): (String, String) =
+            sqlx::query_as("select current_database()::text, current_setting('server_encoding')")
+                .fetch_one(&self.pool)
+                .await
+                .map_err(SchemaError::Look)?;
+        if encoding == "UTF8" { Ok(()) } else { Err(SchemaError::Encoding { database, encoding }) }
     }
 
     async fn must_not_be_newer(&self) -> Result<Option<i64>, SchemaError> {

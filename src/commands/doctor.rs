@@ -105,7 +105,7 @@ async fn round_trip(
         eprintln!("change something below {:?} in {:?} now", wish.prefix, wish.name);
     }
     let connection = wiring::connection(config, bucket);
-    let catalog = wiring::catalog(config).ok();
+    let catalog = wiring::catalog_to_look(config).ok();
     let before = match &catalog {
         Some(catalog) => catalog.last_event(&connection).await.ok().flatten(),
         None => None,
@@ -122,7 +122,7 @@ async fn round_trip(
 
 /// What was found of Postgres, and the catalog if it has one.
 async fn database(config: &Config, clock: Clock) -> (Vec<Finding>, Option<Catalog>) {
-    let (server, catalog) = match wiring::catalog(config) {
+    let (server, catalog) = match wiring::catalog_to_look(config) {
         Ok(catalog) => (catalog.look().await, Some(catalog)),
         Err(error) => (Err(Uninspected::Away(chain(error.as_ref()), watch::remedy(&error))), None),
     };

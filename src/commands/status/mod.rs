@@ -27,7 +27,7 @@ pub(super) async fn status(config: &Config, options: &cli::Status, format: Forma
         return Ok(Exit::Done);
     }
     let shutdown = until_signalled()?;
-    let catalog = wiring::catalog(config)?;
+    let catalog = wiring::catalog_to_look(config)?;
     while !shutdown.is_cancelled() {
         let told = match shutdown.run_until_cancelled(look(config, &catalog, options, format)).await {
             None => break,

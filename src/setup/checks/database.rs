@@ -2,8 +2,10 @@
 
 use time::OffsetDateTime;
 
-use crate::catalog::{POOLED_REMEDY, Server, Uninspected};
+use crate::catalog::{ENCODING_REMEDY, POOLED_REMEDY, Server, Uninspected};
 use crate::setup::finding::{Finding, Subject};
+
+use super::locks::locks;
 
 const VERSION_MIN: i32 = 140_000;
 /// In MB. Postgres's own is 1024; below a quarter of that, checkpoints follow each other while a
@@ -81,8 +83,11 @@ pub(in crate::setup) fn database(
     } else {
         subject.failure(
             "collation",
-            format!("the encoding is {}, and keys may hold any character", server.encoding),
-            "make the database with encoding UTF8 (template template0)",
+            format!(
+                "database {:?} is encoded in {}, and keys may hold any character",
+                server.database, server.encoding
+            ),
+            ENCODING_REMEDY,
         )
     });
     findings.push(match (server.autovacuum, &server.unvacuumed_tables) {
@@ -124,6 +129,7 @@ pub(in crate::setup) fn database(
         subject
             .ok("connections", format!("{wanted_connections} of {}, for each daemon", server.max_connections))
     });
+    findings.push(locks(server));
     let skew = now - server.now;
     let words = format!("our clock and Postgres's are {} seconds apart", skew.whole_seconds().abs());
     findings.push(if skew.abs() >= SKEW_WARNED {
@@ -194,6 +200,7 @@ mod tests {
     fn server() -> Server {
         Server {
             version: 140_005,
+            database: "stocktake".to_owned(),
             encoding: "UTF8".to_owned(),
             collation: "en_US.UTF-8".to_owned(),
             is_standby: false,
@@ -209,6 +216,11 @@ mod tests {
             fsync: true,
             synchronous_commit: "on".to_owned(),
             max_connections: 100,
+            max_locks: 64,
+            max_prepared: 0,
+            partitions: 40,
+            partition_indexes: 120,
+            prunes_plans: true,
             now: NOW,
         }
     }
@@ -249,7 +261,11 @@ mod tests {
             failure,
             "permissions: we may not read and write slots",
         );
-        one(&|server| server.encoding = "SQL_ASCII".to_owned(), failure, "collation");
+        one(
+            &|server| server.encoding = "SQL_ASCII".to_owned(),
+            failure,
+            "collation: database \"stocktake\" is encoded in SQL_ASCII",
+        );
         one(&|server| server.autovacuum = false, failure, "autovacuum: off:");
         one(
             &|server| server.unvacuumed_tables = Some("slots".to_owned()),
@@ -269,6 +285,32 @@ mod tests {
             warning,
             "clock: our clock and Postgres's are 120",
         );
+        let buckets = |count: i64| {
+            move |server: &mut Server| {
+                (server.partitions, server.partition_indexes) = (count, 3 * count);
+            }
+        };
+        assert_eq!(ill(buckets(800)), []);
+        one(&buckets(801), warning, "locks: a statement about all buckets takes 3204 locks (801 partitions");
+        one(&buckets(1_600), warning, "locks: a statement about all buckets takes 6400 locks");
+        one(&buckets(1_601), failure, "locks: a statement about all buckets takes 6404 locks");
+        let remedy = |change: &dyn Fn(&mut Server)| {
+            let mut server = server();
+            change(&mut server);
+            locks(&server).remedy
+        };
+        let raised =
+            "set max_locks_per_transaction = 129 or more, and restart Postgres (and first its standbys)";
+        assert_eq!(remedy(&buckets(1_601)), raised);
+        let reader = |count: i64| {
+            move |server: &mut Server| {
+                buckets(count)(server);
+                server.prunes_plans = false;
+            }
+        };
+        assert_eq!(ill(reader(100)), []);
+        one(&reader(101), warning, "locks: a statement that a reader prepared may lock");
+        assert!(remedy(&reader(101)).starts_with("alter database \"stocktake\" set plan_cache_mode"));
         assert_eq!(ill(|server| server.has_schema = false), [], "it will be made");
         let away = database(&Err(Uninspected::Away("refused".to_owned(), "start it")), 10, NOW);
         assert_eq!((away[0].verdict, away[0].check, away.len()), (failure, "reachable", 1));

@@ -6,6 +6,7 @@ mod bucket;
 mod database;
 mod delivery;
 mod key;
+mod locks;
 mod partitions;
 mod queue;
 
