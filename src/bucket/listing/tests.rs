@@ -27,7 +27,7 @@ fn last_page(parts: &[&str]) -> Result<Listing, String> {
 }
 
 fn parse_str(document: &str) -> Result<Listing, String> {
-    parse(document.as_bytes()).map_err(|malformed| malformed.to_string())
+    parse(document.as_bytes(), "genomics").map_err(|malformed| malformed.to_string())
 }
 
 fn keys(listing: &Listing) -> Vec<&str> {
@@ -35,7 +35,7 @@ fn keys(listing: &Listing) -> Vec<&str> {
 }
 
 fn cursor(key: &str, version: Option<&str>) -> Cursor {
-    Cursor { key: key.to_owned(), version: version.map(|version| VersionId::parse(Some(version))) }
+    Cursor { version: version.map(|version| VersionId::parse(Some(version))), ..Cursor::after(key.to_owned()) }
 }
 
 #[test]
@@ -202,13 +202,13 @@ fn a_list_of_objects_is_one_of_null_versions() {
     };
     let truncated = "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>";
     let body = document(&[&object("a+b"), &object("a%2Bb"), truncated]);
-    let listing = parse_objects(body.as_bytes()).unwrap();
+    let listing = parse_objects(body.as_bytes(), "genomics").unwrap();
     assert_eq!(keys(&listing), ["a b", "a+b"]);
     let (_, told) = listing.keys.entries().next().unwrap();
     assert_eq!((told.version, told.is_latest, told.etag, told.size), ("null", true, Some("e"), Some(7)));
     assert_eq!(listing.next, Some(cursor("a+b", None)), "the next page begins after the last key");
 
-    let message = |body: &str| parse_objects(body.as_bytes()).unwrap_err().to_string();
+    let message = |body: &str| parse_objects(body.as_bytes(), "genomics").unwrap_err().to_string();
     assert!(message(&document(&[truncated])).contains("nothing says from where"));
     assert!(message(&document(&[&object("a")])).contains("no IsTruncated"));
     assert!(message(&last_page_document()).contains("<ListVersionsResult>, not a list of objects"));

@@ -147,9 +147,9 @@ impl Bucket for Store {
         let next = entries
             .last()
             .filter(|_| end < below.len())
-            .map(|(key, entry)| Cursor { key: key.clone(), version: Some(entry.version.clone()) });
+            .map(|(key, entry)| Cursor { version: Some(entry.version.clone()), ..Cursor::after(key.clone()) });
         let keys = entries.iter().map(|(key, entry)| (key.as_str(), entry.told())).collect();
-        Ok(Page { keys, next, window })
+        Ok(Page { keys, unrepresentable: Vec::new(), next, window })
     }
 
     async fn versioning(&self) -> Result<(Versioning, Window), Fault> {
