@@ -297,12 +297,7 @@ fn into_text(bytes: Vec<u8>, place: usize) -> Result<String, Malformed> {
 type Character = fn(&str, &mut Vec<u8>) -> bool;
 
 /// Puts a piece of text, which begins at `place`, on `text`, with what its references mean.
-fn resolve(
-    piece: &str,
-    place: usize,
-    text: &mut Vec<u8>,
-    character: Character,
-) -> Result<(), Malformed> {
+fn resolve(piece: &str, place: usize, text: &mut Vec<u8>, character: Character) -> Result<(), Malformed> {
     text.reserve(piece.len());
     let mut rest = piece;
     while let Some(begin) = memchr(b'&', rest.as_bytes()) {
@@ -313,9 +308,8 @@ fn resolve(
         };
         let name = &from[1..end];
         if !character(name, text) {
-            let entity = resolve_xml_entity(name).ok_or_else(|| {
-                Malformed::new(format!("the answer has a reference to nothing, &{name};"))
-            })?;
+            let entity = resolve_xml_entity(name)
+                .ok_or_else(|| Malformed::new(format!("the answer has a reference to nothing, &{name};")))?;
             text.extend_from_slice(entity.as_bytes());
         }
         rest = &from[end + 1..];

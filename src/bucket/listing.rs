@@ -58,12 +58,8 @@ fn read(body: &[u8], root: &str, what: &str, bucket: &str) -> Result<Listing, Ma
     if !draft.is_encoded_late {
         return draft.finish();
     }
-    let again = Draft {
-        bucket: bucket.len(),
-        is_escaped: escaped.is_some(),
-        is_encoded: true,
-        ..Draft::default()
-    };
+    let again =
+        Draft { bucket: bucket.len(), is_escaped: escaped.is_some(), is_encoded: true, ..Draft::default() };
     again.read(document, root, what)?.finish()
 }
 

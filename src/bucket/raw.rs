@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn what_is_escaped_comes_back() {
-        let documents: [&[u8]; 4] = [b"<Key>a</Key>", b"a\xFFb\xFE", "\u{FDD0}41\u{FDD0}".as_bytes(), b"\xED\xA0\xBD"];
+        let documents: [&[u8]; 4] =
+            [b"<Key>a</Key>", b"a\xFFb\xFE", "\u{FDD0}41\u{FDD0}".as_bytes(), b"\xED\xA0\xBD"];
         for document in documents {
             assert_eq!(*unescape(escape(document).as_bytes()), *document);
         }

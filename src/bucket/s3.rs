@@ -72,7 +72,8 @@ impl Bucket {
     async fn list_versions(&self, prefix: &str, after: Option<&Cursor>) -> Result<Page, Fault> {
         self.pace.turn().await;
         let call = self.call(list_action("versions", &self.name, prefix, after), "s3:ListBucketVersions");
-        let (watch, reader) = (Watch::counting("ListObjectVersions"), ListReader::of(List::Versions, &self.name));
+        let (watch, reader) =
+            (Watch::counting("ListObjectVersions"), ListReader::of(List::Versions, &self.name));
         let request = self
             .client
             .list_object_versions()

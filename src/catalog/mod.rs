@@ -49,6 +49,7 @@ mod starts;
 mod stats;
 mod status;
 mod sweep;
+mod unrepresentable;
 mod withheld;
 mod write;
 
@@ -82,6 +83,7 @@ pub use standing::Standing;
 pub use starts::{LastRun, Look, Reason, Trigger};
 pub use status::{BucketStatus, Levels, ProblemStatus, RunStatus, Status};
 pub use sweep::PURGE_MAX;
+pub use unrepresentable::{UNREPRESENTABLE_MAX, UnrepresentableKeys};
 pub use withheld::REMOVALS_MIN;
 
 /// How Postgres is to serve us. Migrations run at every start, and each time it would notice what is there
@@ -236,6 +238,9 @@ pub struct Terms {
     pub is_journaled: bool,
     /// Whether versions are looked at when they are created.
     pub is_enriched: bool,
+    /// Whether keys in records of S3's shape stand as they are, and not form-encoded.
+    #[serde(default)]
+    pub has_raw_keys: bool,
 }
 
 impl Terms {

@@ -107,8 +107,7 @@ fn first_after(rest: &[u8]) -> u32 {
     while low < high {
         let middle = low.midpoint(high);
         let mut buffer = [0; 4];
-        let is_after =
-            scalar(middle).is_some_and(|middle| middle.encode_utf8(&mut buffer).as_bytes() > rest);
+        let is_after = scalar(middle).is_some_and(|middle| middle.encode_utf8(&mut buffer).as_bytes() > rest);
         (low, high) = if is_after { (low, middle) } else { (middle + 1, high) };
     }
     low
@@ -154,7 +153,10 @@ mod tests {
         check_beside(b"b\xED\xA0\xBD", "b\u{D7FF}", Some("b\u{E000}"));
         check_beside(b"b\xF4\x90", "b\u{10FFFF}", Some("c"));
         check_beside(b"\xFF", "\u{10FFFF}", None);
-        check_beside("é\u{10FFFF}".as_bytes().iter().copied().chain([0xFF]).collect::<Vec<_>>().as_slice(),
-            "é\u{10FFFF}\u{10FFFF}", Some("ê"));
+        check_beside(
+            "é\u{10FFFF}".as_bytes().iter().copied().chain([0xFF]).collect::<Vec<_>>().as_slice(),
+            "é\u{10FFFF}\u{10FFFF}",
+            Some("ê"),
+        );
     }
 }

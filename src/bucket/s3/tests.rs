@@ -8,6 +8,7 @@ use crate::bucket::rules::{Destination, Filter, Rule};
 use crate::model::VersionId;
 
 mod fallback;
+mod unrepresentable;
 
 async fn serve(answers: impl IntoIterator<Item = String>) -> (Server, Bucket) {
     let server = Server::start(answers).await;

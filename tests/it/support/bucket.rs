@@ -144,10 +144,10 @@ impl Bucket for Store {
         });
         let end = below.len().min(begin + self.page);
         let entries: Vec<_> = below[begin..end].iter().map(|entry| (*entry).clone()).collect();
-        let next = entries
-            .last()
-            .filter(|_| end < below.len())
-            .map(|(key, entry)| Cursor { version: Some(entry.version.clone()), ..Cursor::after(key.clone()) });
+        let next = entries.last().filter(|_| end < below.len()).map(|(key, entry)| Cursor {
+            version: Some(entry.version.clone()),
+            ..Cursor::after(key.clone())
+        });
         let keys = entries.iter().map(|(key, entry)| (key.as_str(), entry.told())).collect();
         Ok(Page { keys, unrepresentable: Vec::new(), next, window })
     }
