@@ -24,7 +24,7 @@ begin
         select relname from pg_class
         where relnamespace = 'catalog'::regnamespace
           and (relkind = 'v'
-               or relname in ('reconciliations', 'drift', 'rechecks', 'quarantine', 'problems'))
+               or relname in ('reconciliations', 'drift', 'rechecks', 'quarantine', 'problems', 'unrepresentable'))
     loop
         execute format('grant select on catalog.%I to %I', relation, role);
     end loop;

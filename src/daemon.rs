@@ -286,6 +286,7 @@ fn subjects(config: &Config) -> Vec<Subject> {
             Subject::Events { name: name(), prefix: prefix() },
             Subject::Notifications { name: name(), prefix: prefix() },
             Subject::SetUp { name: name(), prefix: prefix() },
+            Subject::Unrepresentable { name: name(), prefix: prefix() },
             Subject::Rechecks { name: name(), prefix: prefix() },
             Subject::Details { name: name(), prefix: prefix() },
         ]

@@ -49,7 +49,9 @@ pub fn message(bytes: &[u8]) {
 /// The answer to a request for a listing. What is read of it makes sense, and is in the document for others, too.
 pub fn listing(bytes: &[u8]) {
     aws::xml::beside::must_agree(bytes);
-    for listing in [listing::parse(bytes), listing::parse_objects(bytes)].into_iter().flatten() {
+    for listing in
+        [listing::parse(bytes, "genomics"), listing::parse_objects(bytes, "genomics")].into_iter().flatten()
+    {
         assert!(listing.keys.iter().all(|key| !key.is_empty()), "{listing:?}");
         // Should the next page be this one again, it is asked for once, and not for ever.
         assert!(listing.next.is_none() || listing.check("", listing.next.as_ref()).is_err(), "{listing:?}");

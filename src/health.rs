@@ -60,6 +60,13 @@ pub enum Subject {
         /// Its prefix; empty for the whole bucket.
         prefix: String,
     },
+    /// The keys there that the catalog cannot hold.
+    Unrepresentable {
+        /// The bucket's name.
+        name: String,
+        /// Its prefix; empty for the whole bucket.
+        prefix: String,
+    },
     /// The keys in doubt there.
     Rechecks {
         /// The bucket's name.
@@ -85,6 +92,7 @@ impl fmt::Display for Subject {
             }
             Self::Details { name, prefix } => write!(formatter, "details in bucket {name}/{prefix}"),
             Self::SetUp { name, prefix } => write!(formatter, "set-up of bucket {name}/{prefix}"),
+            Self::Unrepresentable { name, prefix } => write!(formatter, "keys of bucket {name}/{prefix}"),
             Self::Rechecks { name, prefix } => write!(formatter, "rechecks in bucket {name}/{prefix}"),
         }
     }

@@ -140,6 +140,11 @@ pub fn runs_guarded(bucket: &str) -> Gauge {
     gauge!(RUNS_GUARDED.name, "bucket" => bucket.to_owned())
 }
 
+/// Sets how many keys below a prefix of a bucket the catalog cannot hold.
+pub fn unrepresentable_keys(bucket: &str, prefix: &str) -> Gauge {
+    gauge!(UNREPRESENTABLE_KEYS.name, "bucket" => bucket.to_owned(), "prefix" => prefix.to_owned())
+}
+
 /// Sets whether something is wrong with a subject.
 pub fn problems(subject: &str) -> Gauge {
     gauge!(PROBLEMS.name, "subject" => subject.to_owned())

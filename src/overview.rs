@@ -134,6 +134,25 @@ impl Overview {
     }
 }
 
+/// What deserves a look although nothing is wrong.
+pub(crate) fn notice(status: &BucketStatus) -> Option<String> {
+    let run = &status.run;
+    let is_whole = run.prefix.as_deref() == Some(&*status.prefix) && run.source.as_deref() == Some("listing");
+    let is_empty = run.status.as_deref() == Some("complete") && run.keys_listed == Some(0);
+    if !is_whole || !is_empty || status.last_event_at > run.finished_at {
+        return None;
+    }
+    Some(if status.prefix.is_empty() {
+        "the last listing found no keys in the bucket".to_owned()
+    } else {
+        format!(
+            "the last listing found no keys that begin with {:?}: `stocktake doctor` names prefixes that differ only in \
+             Unicode normalization, case or a slash",
+            status.prefix
+        )
+    })
+}
+
 /// How old the messages are that daemons at work receive; none if no queue answers any of them.
 pub(crate) fn lag(daemons: &[DaemonStatus]) -> Option<Duration> {
     let running = daemons.iter().filter(|daemon| daemon.is_running);
@@ -272,6 +291,24 @@ mod tests {
                 of("bucket ba/", None),
             ]
         );
+    }
+
+    #[test]
+    fn a_listing_that_found_nothing_is_worth_a_notice() {
+        let mut bucket = BucketStatus { prefix: "caf\u{E9}/".to_owned(), ..BucketStatus::default() };
+        let check = |bucket: &BucketStatus, expected| {
+            assert_eq!(notice(bucket).is_some(), expected, "{bucket:?}");
+        };
+        check(&bucket, false);
+        bucket.run.status = Some("complete".to_owned());
+        bucket.run.source = Some("listing".to_owned());
+        bucket.run.prefix = Some(bucket.prefix.clone());
+        bucket.run.finished_at = Some(NOW);
+        bucket.run.keys_listed = Some(0);
+        check(&bucket, true);
+        check(&BucketStatus { last_event_at: Some(NOW + Duration::from_secs(1)), ..bucket.clone() }, false);
+        bucket.run.keys_listed = Some(1);
+        check(&bucket, false);
     }
 
     #[test]

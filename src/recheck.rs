@@ -48,7 +48,8 @@ pub async fn look(bucket: &impl Bucket, key: &str) -> Result<Sighting, Fault> {
             window: page.window,
         });
         sighting.window = sighting.window.span(page.window);
-        let is_beyond = page.keys.iter().any(|other| other.name != key);
+        let is_beyond = page.keys.iter().any(|other| other.name != key)
+            || page.unrepresentable.iter().any(|raw| *raw.bytes != *key.as_bytes());
         let of_key = page.keys.iter().filter(|other| other.name == key);
         sighting.listed.extend(of_key.flat_map(Key::listed));
         match page.next {

@@ -161,6 +161,7 @@ pub(crate) fn connection(config: &Config, bucket: &config::Bucket) -> Arc<Connec
         terms: Terms {
             margin: config.merge.margin,
             trust_sequencers: bucket.trust_sequencers,
+            has_raw_keys: bucket.has_raw_keys,
             recheck_delay: config.recheck.delay,
             is_enriched: bucket.enrich.is_on(),
             is_journaled: !config.journal.keep.is_zero(),

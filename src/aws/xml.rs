@@ -77,8 +77,25 @@ impl<'a> Xml<'a> {
         let place = self.place;
         match self.plain() {
             Some(text) => resolved(text, place),
-            None => self.pieces(),
+            None => self.pieces(character).and_then(|bytes| into_text(bytes, place)).map(Cow::Owned),
         }
+    }
+
+    /// The same as bytes: of characters that no text has, a reference may tell NUL and halves of surrogate pairs,
+    /// as stores write them that take keys for bytes.
+    pub(crate) fn bytes(&mut self) -> Result<Cow<'a, [u8]>, Malformed> {
+        let place = self.place;
+        if let Some(text) = self.plain() {
+            return match memchr(b'&', text.as_bytes()) {
+                None => Ok(Cow::Borrowed(text.as_bytes())),
+                Some(_) => {
+                    let mut bytes = Vec::new();
+                    resolve(text, place, &mut bytes, odd_character)?;
+                    Ok(Cow::Owned(bytes))
+                }
+            };
+        }
+        self.pieces(odd_character).map(Cow::Owned)
     }
 
     /// The same without the quotes around it.
@@ -90,7 +107,7 @@ impl<'a> Xml<'a> {
                 let inner = text.strip_prefix(QUOTE).and_then(|text| text.strip_suffix(QUOTE));
                 inner.map_or_else(|| resolved(text, place), |inner| resolved(inner, place + QUOTE.len()))?
             }
-            None => self.pieces()?,
+            None => Cow::Owned(self.pieces(character).and_then(|bytes| into_text(bytes, place))?),
         };
         Ok(match text {
             Cow::Borrowed(text) => Cow::Borrowed(text.trim_matches('"')),
@@ -99,14 +116,14 @@ impl<'a> Xml<'a> {
     }
 
     /// The text of an element with more in it than text.
-    fn pieces(&mut self) -> Result<Cow<'a, str>, Malformed> {
-        let mut text = String::new();
+    fn pieces(&mut self, character: Character) -> Result<Vec<u8>, Malformed> {
+        let mut text = Vec::new();
         loop {
             let place = self.place;
             match self.piece()? {
-                Piece::Text(piece) => resolve(piece, place, &mut text)?,
-                Piece::Verbatim(piece) => text += piece,
-                Piece::End => return Ok(Cow::Owned(text)),
+                Piece::Text(piece) => resolve(piece, place, &mut text, character)?,
+                Piece::Verbatim(piece) => text.extend_from_slice(piece.as_bytes()),
+                Piece::End => return Ok(text),
                 Piece::Start(_) => self.skip()?,
                 Piece::Aside => {}
             }
@@ -266,42 +283,68 @@ fn resolved(piece: &str, place: usize) -> Result<Cow<'_, str>, Malformed> {
     if memchr(b'&', piece.as_bytes()).is_none() {
         return Ok(Cow::Borrowed(piece));
     }
-    let mut text = String::new();
-    resolve(piece, place, &mut text)?;
-    Ok(Cow::Owned(text))
+    let mut text = Vec::new();
+    resolve(piece, place, &mut text, character)?;
+    into_text(text, place).map(Cow::Owned)
 }
 
+/// What was put together of texts and characters.
+fn into_text(bytes: Vec<u8>, place: usize) -> Result<String, Malformed> {
+    String::from_utf8(bytes).map_err(|_| broken(place, "text that is not UTF-8"))
+}
+
+/// Puts the character that a reference tells by its number on a text; whether it is one that may be there.
+type Character = fn(&str, &mut Vec<u8>) -> bool;
+
 /// Puts a piece of text, which begins at `place`, on `text`, with what its references mean.
-fn resolve(piece: &str, place: usize, text: &mut String) -> Result<(), Malformed> {
+fn resolve(piece: &str, place: usize, text: &mut Vec<u8>, character: Character) -> Result<(), Malformed> {
     text.reserve(piece.len());
     let mut rest = piece;
     while let Some(begin) = memchr(b'&', rest.as_bytes()) {
         let (before, from) = rest.split_at(begin);
-        text.push_str(before);
+        text.extend_from_slice(before.as_bytes());
         let Some(end) = memchr(b';', from.as_bytes()) else {
             return Err(broken(place + piece.len() - from.len(), "a reference without an end"));
         };
         let name = &from[1..end];
-        match character(name) {
-            Some(character) => text.push(character),
-            None => {
-                text.push_str(resolve_xml_entity(name).ok_or_else(|| {
-                    Malformed::new(format!("the answer has a reference to nothing, &{name};"))
-                })?)
-            }
+        if !character(name, text) {
+            let entity = resolve_xml_entity(name)
+                .ok_or_else(|| Malformed::new(format!("the answer has a reference to nothing, &{name};")))?;
+            text.extend_from_slice(entity.as_bytes());
         }
         rest = &from[end + 1..];
     }
-    text.push_str(rest);
+    text.extend_from_slice(rest.as_bytes());
     Ok(())
 }
 
-/// The character that is told by its number: of any but NUL.
-fn character(name: &str) -> Option<char> {
+/// The number that a reference to a character tells.
+fn number(name: &str) -> Option<u32> {
     let digits = name.strip_prefix('#')?;
     let (digits, radix) = digits.strip_prefix('x').map_or((digits, 10), |digits| (digits, 16));
-    let number = u32::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with('+'))?;
-    char::from_u32(number).filter(|character| *character != '\0')
+    u32::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with('+'))
+}
+
+/// Any character but NUL.
+fn character(name: &str, text: &mut Vec<u8>) -> bool {
+    let character = number(name).and_then(char::from_u32).filter(|character| *character != '\0');
+    if let Some(character) = character {
+        text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+    character.is_some()
+}
+
+/// Also NUL and halves of surrogate pairs, in the three bytes that UTF-8 would have for such a number.
+fn odd_character(name: &str, text: &mut Vec<u8>) -> bool {
+    match number(name) {
+        Some(0) => text.push(0),
+        Some(half @ 0xD800..=0xDFFF) => {
+            let six = |shift: u32| 0x80 | (half >> shift & 0x3F) as u8;
+            text.extend([0xE0 | (half >> 12) as u8, six(6), six(0)]);
+        }
+        _ => return character(name, text),
+    }
+    true
 }
 
 /// Code, message and `Region` of an S3 error

@@ -125,20 +125,6 @@ impl Keys {
         self.names.truncate(name_end);
         self.entries.truncate(end);
     }
-
-    /// The same entries, of keys that are called otherwise.
-    ///
-    /// # Errors
-    /// With what is wrong with a name.
-    pub(super) fn rename<E>(mut self, mut name: impl FnMut(&str) -> Result<String, E>) -> Result<Self, E> {
-        let mut names = String::with_capacity(self.names.len());
-        let mut begin = 0;
-        for (end, _) in &mut self.ends {
-            names += &name(&self.names[begin..*end])?;
-            begin = std::mem::replace(end, names.len());
-        }
-        Ok(Self { names, ..self })
-    }
 }
 
 impl<'a> Key<'a> {
@@ -242,18 +228,5 @@ mod tests {
         assert_eq!(taken_out(&Keys::of(keys.first().unwrap())), expected[..1]);
         keys.begin("nothing");
         assert!(keys.last().is_some_and(|last| last.is_empty() && last.name == "nothing"));
-    }
-
-    #[test]
-    fn keys_keep_their_entries_under_other_names() {
-        let (expected, keys) = three();
-        let renamed = keys.clone().rename(|name| Ok::<_, ()>(format!("{name}/{name}"))).unwrap();
-        let (names, entries): (Vec<_>, Vec<_>) = taken_out(&renamed).into_iter().unzip();
-        assert_eq!(names, ["a/a", "é/é", "z/z"]);
-        assert_eq!(entries, expected.into_iter().map(|(_, entries)| entries).collect::<Vec<_>>());
-        assert_eq!(
-            keys.rename(|name| if name == "z" { Err(name.to_owned()) } else { Ok(String::new()) }),
-            Err("z".to_owned())
-        );
     }
 }

@@ -4,13 +4,14 @@ use std::fmt;
 use std::future::Future;
 
 use crate::fault::Fault;
-use crate::model::{VersionId, Window};
+use crate::model::{RawKey, VersionId, Window};
 
 pub mod details;
 mod keys;
 pub mod listing;
 mod objects;
 mod pace;
+mod raw;
 mod reader;
 pub mod rules;
 pub mod s3;
@@ -32,6 +33,29 @@ pub struct Cursor {
     /// The version. Without one, the next page begins at the next *key* and the remaining
     /// versions of this one are skipped.
     pub version: Option<VersionId>,
+    /// The last key of the page, where it is not UTF-8; else nothing. It stands after `key`, which no text but
+    /// those that were listed stands between, and the next page shows it again.
+    pub seen: Vec<u8>,
+    /// Whether the next page begins with the key, and not after it: what stands before is not UTF-8.
+    pub is_skip: bool,
+}
+
+impl Cursor {
+    /// After a key and all of its versions.
+    pub fn after(key: impl Into<String>) -> Self {
+        Self { key: key.into(), version: None, seen: Vec::new(), is_skip: false }
+    }
+
+    /// How far the listing has come.
+    pub fn reached(&self) -> &[u8] {
+        if self.seen.is_empty() { self.key.as_bytes() } else { &self.seen }
+    }
+
+    /// Whether nothing up to `key` is listed any more, nor of it.
+    pub fn is_past(&self, key: &str) -> bool {
+        let is_done = self.version.is_none() && !self.is_skip && self.key == key;
+        is_done || *self.key > *key
+    }
 }
 
 /// One page of a listing of versions and markers.
@@ -40,6 +64,8 @@ pub struct Page {
     /// Keys, each with its entries, in S3's order: keys ascending, versions newest first,
     /// versions and markers interleaved. The last key may go on with the next page.
     pub keys: Keys,
+    /// Keys with entries that the catalog cannot hold: those entries are not in `keys`.
+    pub unrepresentable: Vec<RawKey>,
     /// Where the next page begins; none on the last.
     pub next: Option<Cursor>,
     /// When the page was true, on S3's clock.

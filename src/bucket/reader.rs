@@ -31,12 +31,14 @@ pub(super) enum List {
 #[derive(Clone, Debug)]
 pub(super) struct ListReader {
     list: List,
+    /// The name of the bucket.
+    bucket: Arc<str>,
     read: Arc<Mutex<Option<Listing>>>,
 }
 
 impl ListReader {
-    pub(super) fn of(list: List) -> Self {
-        Self { list, read: Arc::default() }
+    pub(super) fn of(list: List, bucket: &str) -> Self {
+        Self { list, bucket: bucket.into(), read: Arc::default() }
     }
 
     /// What was read, once.
@@ -78,8 +80,8 @@ impl DeserializeResponse for ListReader {
             }));
         }
         let read = match self.list {
-            List::Versions => listing::parse(body),
-            List::Objects => listing::parse_objects(body),
+            List::Versions => listing::parse(body, &self.bucket),
+            List::Objects => listing::parse_objects(body, &self.bucket),
         };
         match read {
             Ok(listing) => {

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{BucketLocationConstraint, BucketVersioningStatus, EncodingType};
 
-use super::listing::Malformed;
+use super::listing::{Listing, Malformed};
 use super::pace::Pace;
 use super::reader::{List, ListReader};
 use super::rules::Rules;
-use super::{Cursor, PAGE_MAX, Page, Versioning};
+use super::{Cursor, PAGE_MAX, Page, Versioning, raw};
 use crate::aws::{Call, Watch};
 use crate::fault::{Fault, Kind};
 use crate::model::Window;
@@ -72,7 +72,8 @@ impl Bucket {
     async fn list_versions(&self, prefix: &str, after: Option<&Cursor>) -> Result<Page, Fault> {
         self.pace.turn().await;
         let call = self.call(list_action("versions", &self.name, prefix, after), "s3:ListBucketVersions");
-        let (watch, reader) = (Watch::counting("ListObjectVersions"), ListReader::of(List::Versions));
+        let (watch, reader) =
+            (Watch::counting("ListObjectVersions"), ListReader::of(List::Versions, &self.name));
         let request = self
             .client
             .list_object_versions()
@@ -91,6 +92,19 @@ impl Bucket {
         page(&reader, &watch, prefix, after).map_err(|malformed| call.malformed(&malformed))
     }
 
+    async fn list_after(&self, prefix: &str, after: Option<&Cursor>) -> Result<Page, Fault> {
+        if self.has_objects_only.load(Ordering::Relaxed) {
+            return self.list_objects(prefix, after).await;
+        }
+        match self.list_versions(prefix, after).await {
+            Err(fault) if fault.kind == Kind::Unsupported => {
+                self.fall_back(fault).await?;
+                self.list_objects(prefix, after).await
+            }
+            page => page,
+        }
+    }
+
     /// The region by its other name, for stores whose answers to `HeadBucket` leave it out.
     async fn location(&self) -> Option<String> {
         let watch = Watch::counting("GetBucketLocation");
@@ -107,16 +121,13 @@ impl Bucket {
 
 impl super::Bucket for Bucket {
     async fn list(&self, prefix: &str, after: Option<&Cursor>) -> Result<Page, Fault> {
-        if self.has_objects_only.load(Ordering::Relaxed) {
-            return self.list_objects(prefix, after).await;
-        }
-        match self.list_versions(prefix, after).await {
-            Err(fault) if fault.kind == Kind::Unsupported => {
-                self.fall_back(fault).await?;
-                self.list_objects(prefix, after).await
-            }
-            page => page,
-        }
+        let Some(first) = after.filter(|after| after.is_skip) else {
+            return self.list_after(prefix, after).await;
+        };
+        // Markers lead to what follows them, and a prefix leads to itself.
+        let page = self.list_after(&first.key, None).await?;
+        let next = page.next.clone().unwrap_or_else(|| raw::after_all(&first.key, &page));
+        Ok(Page { next: Some(next), ..page })
     }
 
     async fn versioning(&self) -> Result<(Versioning, Window), Fault> {
@@ -191,7 +202,13 @@ fn list_action(what: &str, name: &str, prefix: &str, after: Option<&Cursor>) -> 
 }
 
 fn page(reader: &ListReader, watch: &Watch, prefix: &str, after: Option<&Cursor>) -> Result<Page, Malformed> {
-    let listing = reader.take().ok_or_else(|| Malformed::new("the answer was not read"))?;
+    let mut listing = reader.take().ok_or_else(|| Malformed::new("the answer was not read"))?;
+    if let Some(after) = after {
+        listing.next = listing.next.and_then(|next| raw::go_on(next, prefix, after));
+        // What the page before showed as well.
+        listing.unrepresentable.retain(|key| *key.bytes > *after.seen);
+    }
     listing.check(prefix, after)?;
-    Ok(Page { keys: listing.keys, next: listing.next, window: watch.window()? })
+    let Listing { keys, unrepresentable, next } = listing;
+    Ok(Page { keys, unrepresentable, next, window: watch.window()? })
 }

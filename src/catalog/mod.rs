@@ -54,6 +54,7 @@ mod starts;
 mod stats;
 mod status;
 mod sweep;
+mod unrepresentable;
 mod withheld;
 mod write;
 
@@ -89,6 +90,7 @@ pub use standing::Standing;
 pub use starts::{LastRun, Look, Reason, Trigger};
 pub use status::{BucketStatus, Levels, ProblemStatus, RunStatus, Status};
 pub use sweep::PURGE_MAX;
+pub use unrepresentable::{UNREPRESENTABLE_MAX, UnrepresentableKeys};
 pub use withheld::REMOVALS_MIN;
 
 /// A session that was not used for so long is closed.
@@ -204,6 +206,9 @@ pub struct Terms {
     pub is_journaled: bool,
     /// Whether versions are looked at when they are created.
     pub is_enriched: bool,
+    /// Whether keys in records of S3's shape stand as they are, and not form-encoded.
+    #[serde(default)]
+    pub has_raw_keys: bool,
 }
 
 impl Terms {

@@ -11,6 +11,7 @@ use super::ranges::add;
 use super::retry::retry;
 use super::rows::date;
 use super::starts::strike_off;
+use super::unrepresentable::forget_unlisted;
 use super::{Catalog, Connection, Trigger};
 use super::session::Session;
 use crate::model::{Drift, Span, Timestamp};
@@ -249,6 +250,7 @@ impl Catalog {
             .bind(ticket)
             .execute(&mut *transaction)
             .await?;
+            forget_unlisted(&mut transaction, connection, run).await?;
             clear(&mut transaction, run.run_id).await?;
             transaction.commit().await?;
             Ok(true)

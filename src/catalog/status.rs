@@ -25,7 +25,7 @@ pub struct Status {
 }
 
 /// One connected bucket and prefix.
-#[derive(Debug, Default, Serialize, FromRow)]
+#[derive(Clone, Debug, Default, Serialize, FromRow)]
 pub struct BucketStatus {
     /// The bucket's name.
     pub bucket: String,
@@ -61,7 +61,7 @@ pub struct BucketStatus {
 }
 
 /// The latest run in a bucket, over all of what is connected or a part of it; all none when there was none yet.
-#[derive(Debug, Default, Serialize, FromRow)]
+#[derive(Clone, Debug, Default, Serialize, FromRow)]
 pub struct RunStatus {
     /// Its id.
     pub run_id: Option<i64>,

@@ -35,6 +35,8 @@ pub struct Bucket {
     /// Whether the order that events claim for themselves is believed. Stores that make sequencers
     /// up, or leave them out now and then, need `false`: every event is then a question to S3.
     pub trust_sequencers: bool,
+    /// Whether keys in records of S3's shape stand as they are, because something rewrote them on the way.
+    pub has_raw_keys: bool,
     /// Keys that stay out of the catalog.
     pub ignore: Ignore,
     /// What is asked of each version that is created, nothing.
@@ -90,6 +92,7 @@ impl Bucket {
             reconcile_every: reconcile_every(section),
             requests_per_second: section.number("requests_per_second", 1..=REQUESTS_PER_SECOND_MAX),
             trust_sequencers: section.flag("trust_sequencers"),
+            has_raw_keys: has_raw_keys(section),
             ignore: ignore(section),
             enrich: enrich(section),
             kms_key: access::kms_key(section),
@@ -103,6 +106,17 @@ impl Bucket {
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         self.name == other.name
             && (self.prefix.starts_with(&other.prefix) || other.prefix.starts_with(&self.prefix))
+    }
+}
+
+fn has_raw_keys(section: &mut Section<'_>) -> bool {
+    match section.optional("keys").as_deref() {
+        None | Some("encoded") => false,
+        Some("raw") => true,
+        Some(other) => {
+            section.mistake("keys", format_args!("must be \"encoded\" or \"raw\", not {other:?}"));
+            false
+        }
     }
 }
 

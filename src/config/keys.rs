@@ -126,6 +126,7 @@ pub(super) const BUCKET: Section = list(
         unset("inventory_external_id"),
         preset("requests_per_second", "1000"),
         preset("trust_sequencers", "true"),
+        preset("keys", "encoded"),
         unset("ignore"),
         unset("enrich"),
         unset("kms_key"),

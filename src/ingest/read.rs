@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::catalog::{Connection, Event, Origin};
 use crate::metrics::NO_BUCKET;
-use crate::model::{Claim, Timestamp};
-use crate::notification::{self, Body, Record};
+use crate::model::{Claim, RawKey, Timestamp};
+use crate::notification::{self, Body, Kind, Record};
 
 /// How much later than its message was sent an event may claim to be: more than the clocks of stores
 /// and queues ever disagree.
@@ -21,8 +21,17 @@ pub(super) enum Reading {
     Ignored { bucket: String, kind: &'static str },
     /// Nothing, if nobody else has its bucket, either.
     Unknown { kind: &'static str },
-    /// It cannot be read, or not be stored, and this is why.
-    Unfit(String),
+    /// It cannot be read, or not be stored.
+    Unfit(Unfit),
+}
+
+/// A record that cannot be read, or not be stored.
+#[derive(Debug)]
+pub(super) struct Unfit {
+    /// Why.
+    pub(super) reason: String,
+    /// Its key and whose it is, where the bucket has that and the catalog cannot hold it.
+    pub(super) key: Option<(Arc<Connection>, RawKey)>,
 }
 
 /// What a record claims, of which key of whose.
@@ -48,11 +57,17 @@ pub(super) fn read(
     body: &str,
     sent_at: Option<Timestamp>,
 ) -> Result<Vec<Reading>, String> {
-    match notification::decode(body) {
+    let is_raw = |bucket: &str, key: &str| {
+        connection_of(connections, bucket, key.as_bytes()).is_some_and(|of| of.terms.has_raw_keys)
+    };
+    match notification::decode_in(body, notification::Context { sent_at, is_raw: &is_raw }) {
         Body::Records(records) => {
             let read = |record| match record {
                 Ok(record) => read_one(connections, credible(record, sent_at)),
-                Err(unreadable) => Reading::Unfit(notification::Unreadable::to_string(&unreadable)),
+                Err(unreadable) => Reading::Unfit(Unfit {
+                    reason: notification::Unreadable::to_string(&unreadable),
+                    key: unreadable.key().and_then(|(bucket, key)| owned(connections, bucket, key)),
+                }),
             };
             Ok(records.into_iter().map(read).collect())
         }
@@ -63,10 +78,12 @@ pub(super) fn read(
 
 fn read_one(connections: &[Arc<Connection>], record: Record) -> Reading {
     if let Err(unstorable) = record.storable() {
-        return Reading::Unfit(unstorable.to_string());
+        let key = record.unrepresentable().filter(|_| record.kind != Kind::Removed);
+        let key = key.and_then(|key| owned(connections, &record.bucket, &key));
+        return Reading::Unfit(Unfit { reason: unstorable.to_string(), key });
     }
     let kind = record.kind.as_str();
-    let Some(connection) = connection_of(connections, &record.bucket, &record.key) else {
+    let Some(connection) = connection_of(connections, &record.bucket, record.key.as_bytes()) else {
         return Reading::Unknown { kind };
     };
     let claim = if connection.ignore.has(&record.key) { None } else { record.claim() };
@@ -99,9 +116,16 @@ fn credible(record: Record, sent_at: Option<Timestamp>) -> Record {
 fn connection_of<'a>(
     connections: &'a [Arc<Connection>],
     bucket: &str,
-    key: &str,
+    key: &[u8],
 ) -> Option<&'a Arc<Connection>> {
-    connections.iter().find(|connection| connection.bucket == bucket && key.starts_with(&connection.prefix))
+    connections
+        .iter()
+        .find(|connection| connection.bucket == bucket && key.starts_with(connection.prefix.as_bytes()))
+}
+
+/// A key with whose it is.
+fn owned(connections: &[Arc<Connection>], bucket: &str, key: &RawKey) -> Option<(Arc<Connection>, RawKey)> {
+    connection_of(connections, bucket, &key.bytes).map(|connection| (Arc::clone(connection), key.clone()))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::aside::set_aside;
 use super::message::{Message, Return};
-use super::read::{Claimed, Reading, read};
+use super::read::{Claimed, Reading, Unfit, read};
 use super::room::{self, Room};
 use super::{Inlet, Plant, Work};
 use crate::fault::Fault;
@@ -127,7 +127,7 @@ impl<Q: Queue> Receiver<Q> {
             let message = message.shared(records, room);
             match readings {
                 Ok(readings) => self.hand_all_on(readings, &message).await,
-                Err(reason) => set_aside(plant, &message, 0, &reason, "message").await,
+                Err(reason) => set_aside(plant, &message, 0, &reason, "message", &[]).await,
             }
         }
     }
@@ -150,20 +150,23 @@ impl<Q: Queue> Receiver<Q> {
     /// Hands on what a message has, and sets it aside as a whole if too much of it is unfit.
     async fn hand_all_on(&self, readings: Vec<Reading>, message: &Arc<Message>) {
         let unfit = readings.iter().filter(|reading| matches!(reading, Reading::Unfit(_))).count();
-        let mut first = None;
+        let (mut first, mut keys) = (None, Vec::new());
         for (place, reading) in (1..).zip(readings) {
             match reading {
-                Reading::Unfit(reason) if unfit > UNFIT_MAX && first.is_none() => {
-                    first = Some((place, reason))
+                Reading::Unfit(Unfit { reason, key }) if unfit > UNFIT_MAX => {
+                    keys.extend(key);
+                    match first {
+                        None => first = Some((place, reason)),
+                        Some(_) => message.done(),
+                    }
                 }
-                Reading::Unfit(_) if unfit > UNFIT_MAX => message.done(),
                 reading => self.hand_on(reading, place, message).await,
             }
         }
         if let Some((place, reason)) = first {
             let reason =
                 format!("{unfit} of its records are unfit, the first of them record {place}: {reason}");
-            set_aside(&self.inlet.plant, message, 0, &reason, "message").await;
+            set_aside(&self.inlet.plant, message, 0, &reason, "message", &keys).await;
         }
     }
 
@@ -184,8 +187,9 @@ impl<Q: Queue> Receiver<Q> {
                 metrics::events(metrics::NO_BUCKET, kind, "ignored").increment(1);
                 message.done();
             }
-            Reading::Unfit(reason) => {
-                set_aside(&self.inlet.plant, message, place, &reason, "record").await;
+            Reading::Unfit(Unfit { reason, key }) => {
+                let keys = key.as_slice();
+                set_aside(&self.inlet.plant, message, place, &reason, "record", keys).await;
             }
         }
     }

@@ -68,7 +68,7 @@ async fn apply(
                 }
             }
             Reading::Ignored { .. } | Reading::Unknown { .. } => Ok("ignored"),
-            Reading::Unfit(reason) => Err(reason),
+            Reading::Unfit(unfit) => Err(unfit.reason),
         };
         match outcome {
             Ok(outcome) => *outcomes.entry(outcome).or_default() += 1,

@@ -100,7 +100,7 @@ async fn apply(plant: &Plant, batch: Vec<Work>, settings: Settings) {
             }
             Trouble::Unfit => {
                 for Work { place, message, .. } in batch {
-                    pulse::rest(set_aside(plant, &message, place, &chain(&error), "unfit")).await;
+                    pulse::rest(set_aside(plant, &message, place, &chain(&error), "unfit", &[])).await;
                 }
             }
             kind @ (Trouble::Race | Trouble::Locked | Trouble::Away | Trouble::Other) => {

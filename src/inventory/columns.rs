@@ -2,7 +2,7 @@
 
 use super::broken::Broken;
 use crate::catalog::ReportedRow;
-use crate::model::{Content, Listed, State, Timestamp, VersionId};
+use crate::model::{Content, Listed, RawKey, State, Timestamp, VersionId, representable};
 
 /// Which column of a row holds what, counted from 0. What else there may be does not concern us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) struct Columns {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fields<'a> {
     pub(super) bucket: &'a str,
-    pub(super) key: String,
+    pub(super) key: Vec<u8>,
     pub(super) version_id: Option<&'a str>,
     pub(super) is_latest: Option<bool>,
     pub(super) is_delete_marker: Option<bool>,
@@ -61,8 +61,8 @@ impl Columns {
 }
 
 impl Fields<'_> {
-    /// The row, if it is of `bucket`.
-    pub(super) fn row(self, bucket: &str, place: &str) -> Result<ReportedRow, Broken> {
+    /// The row, if it is of `bucket`, or its key if the catalog cannot hold that.
+    pub(super) fn row(self, bucket: &str, place: &str) -> Result<Result<ReportedRow, RawKey>, Broken> {
         if self.bucket != bucket {
             let reason = format!("it is of bucket {:?}, and the report is of {bucket:?}", self.bucket);
             return Err(Broken::at(place, reason));
@@ -81,6 +81,9 @@ impl Fields<'_> {
             last_modified: self.last_modified,
             storage_class,
         };
-        Ok((self.key, listed))
+        Ok(match representable(bucket.len(), &self.key, listed.version.as_str()) {
+            Ok(key) => Ok((key.to_owned(), listed)),
+            Err(reason) => Err(RawKey { bytes: self.key, reason }),
+        })
     }
 }

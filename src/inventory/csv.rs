@@ -12,7 +12,7 @@ use super::broken::Broken;
 use super::columns::{Columns, Fields};
 use super::manifest::Manifest;
 use crate::catalog::ReportedRow;
-use crate::model::Timestamp;
+use crate::model::{RawKey, Timestamp};
 use crate::notification;
 
 /// Bytes of a line at most. A key has 1,024, each of them three where it is encoded; all else is short. What is longer S3
@@ -24,7 +24,7 @@ pub(super) fn read(
     file: File,
     place: &str,
     manifest: &Manifest,
-    give: impl FnMut(ReportedRow) -> bool,
+    give: impl FnMut(Result<ReportedRow, RawKey>) -> bool,
 ) -> Result<(), Broken> {
     read_plain(MultiGzDecoder::new(BufReader::new(file)), place, manifest, give)
 }
@@ -34,7 +34,7 @@ pub(super) fn read_plain(
     text: impl Read,
     place: &str,
     manifest: &Manifest,
-    mut give: impl FnMut(ReportedRow) -> bool,
+    mut give: impl FnMut(Result<ReportedRow, RawKey>) -> bool,
 ) -> Result<(), Broken> {
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(Bounded {
         text,
@@ -88,7 +88,7 @@ fn fields<'a>(record: &'a StringRecord, columns: &Columns) -> Result<Fields<'a>,
     let (key, date) = (at(columns.key), at(columns.last_modified));
     Ok(Fields {
         bucket: at(columns.bucket),
-        key: notification::from_form(key).ok_or_else(|| format!("key {key:?} is not UTF-8"))?,
+        key: notification::from_form(key).map_or_else(|bytes| bytes, String::into_bytes),
         version_id: set(columns.version_id),
         is_latest: set(columns.is_latest).map(flag).transpose()?,
         is_delete_marker: set(columns.is_delete_marker).map(flag).transpose()?,

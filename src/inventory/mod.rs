@@ -20,7 +20,8 @@ use crate::catalog::{
 };
 use crate::chain::chain;
 use crate::clock::Clock;
-use crate::model::{Horizon, Join, Listed, Pair, Stack, Step};
+use crate::ignore::Ignore;
+use crate::model::{Horizon, Join, Listed, Pair, RawKey, Stack, Step};
 use crate::reconcile::{ReadReport, Summary, Trouble};
 
 mod broken;
@@ -46,6 +47,8 @@ use manifest::{Format, Manifest};
 /// Rows on their way into Postgres together, and how many such batches may wait.
 const BATCH_ROWS: usize = 1_000;
 const BATCHES_MAX: usize = 8;
+/// The most keys that the catalog cannot hold which are recorded of one file.
+const UNREPRESENTABLE_ROWS_MAX: usize = 10_000;
 /// The most keys one report may nominate, whatever `recheck.limit` allows: they are in memory together.
 const NOMINATIONS_MAX: usize = 100_000;
 /// How often a report that is being read is noted to be ours still.
@@ -110,6 +113,7 @@ pub async fn run<B: Objects>(
         prefix,
         horizon,
         limit: settings.limit.min(NOMINATIONS_MAX),
+        clock,
         keys: AtomicI64::new(0),
         versions: AtomicI64::new(0),
     };
@@ -158,6 +162,7 @@ struct Comparison<'a, B> {
     prefix: &'a str,
     horizon: Horizon,
     limit: usize,
+    clock: Clock,
     /// How many were compared so far.
     keys: AtomicI64,
     versions: AtomicI64,
@@ -186,11 +191,14 @@ impl<B: Objects> Comparison<'_, B> {
         let (sender, receiver) = mpsc::channel(BATCHES_MAX);
         let (place, manifest) = (place.to_owned(), manifest.clone());
         let (prefix, ignore) = (self.prefix.to_owned(), self.connection.ignore.clone());
-        let is_ours = move |key: &str| key.starts_with(&prefix) && !ignore.has(key);
-        let reader = spool::blocking(move || read(file, &place, &manifest, is_ours, &sender));
+        let is_below = move |key: &[u8]| key.starts_with(prefix.as_bytes());
+        let reader = spool::blocking(move || read(file, &place, &manifest, is_below, &ignore, &sender));
         let (read, taken) = tokio::join!(reader, reported.take(receiver));
-        read?;
-        taken.map(drop).map_err(self.postgres("take a report in"))
+        let unrepresentable = read?;
+        taken.map(drop).map_err(self.postgres("take a report in"))?;
+        let noted =
+            self.catalog.note_unrepresentable(self.connection, None, &unrepresentable, (self.clock)());
+        noted.await.map_err(self.postgres("record keys that the catalog cannot hold"))
     }
 
     async fn compare(&self, mut reported: Reported<'_>, found: &Found) -> Result<Vec<String>, Trouble> {
@@ -308,19 +316,25 @@ impl<B: Objects> Comparison<'_, B> {
     }
 }
 
-/// Reads the rows that are ours of a file that was fetched, and sends them on in batches.
+/// Reads the rows that are ours of a file that was fetched, and sends them on in batches. Keys that the catalog cannot
+/// hold, up to as many as are kept.
 fn read(
     file: File,
     place: &str,
     manifest: &Manifest,
-    is_ours: impl Fn(&str) -> bool,
+    is_below: impl Fn(&[u8]) -> bool,
+    ignore: &Ignore,
     sender: &mpsc::Sender<Vec<ReportedRow>>,
-) -> Result<(), Broken> {
+) -> Result<Vec<RawKey>, Broken> {
     let mut batch = Vec::with_capacity(BATCH_ROWS);
-    let give = |row: ReportedRow| {
-        // No text in Postgres holds a NUL, so the catalog has no such key.
-        if is_ours(&row.0) && !row.0.contains('\0') {
-            batch.push(row);
+    let mut unrepresentable = Vec::new();
+    let give = |row: Result<ReportedRow, RawKey>| {
+        match row {
+            Ok(row) if is_below(row.0.as_bytes()) && !ignore.has(&row.0) => batch.push(row),
+            Err(key) if is_below(&key.bytes) && unrepresentable.len() < UNREPRESENTABLE_ROWS_MAX => {
+                unrepresentable.push(key);
+            }
+            _ => {}
         }
         // Where nobody takes any more, there is a trouble that tells why, or the daemon stops.
         !sender.is_closed() && batch.len() < BATCH_ROWS
@@ -331,5 +345,5 @@ fn read(
         Format::Parquet => parquet::read(file, place, manifest, give)?,
     }
     let _ = sender.blocking_send(batch);
-    Ok(())
+    Ok(unrepresentable)
 }

@@ -15,7 +15,7 @@ use super::columns::{Columns, Fields};
 use super::guarded::Guarded;
 use super::manifest::Manifest;
 use crate::catalog::ReportedRow;
-use crate::model::Timestamp;
+use crate::model::{RawKey, Timestamp};
 
 /// The most rows that a byte may stand for: of each, a key or a version is another one. Without a limit a file of a
 /// kilobyte could claim thousands of millions that are all the same.
@@ -29,7 +29,7 @@ pub(super) fn read(
     file: File,
     place: &str,
     manifest: &Manifest,
-    give: impl FnMut(ReportedRow) -> bool,
+    give: impl FnMut(Result<ReportedRow, RawKey>) -> bool,
 ) -> Result<(), Broken> {
     // What is half done is thrown away.
     let read = AssertUnwindSafe(|| read_rows(file, place, manifest, give));
@@ -40,7 +40,7 @@ fn read_rows(
     file: File,
     place: &str,
     manifest: &Manifest,
-    mut give: impl FnMut(ReportedRow) -> bool,
+    mut give: impl FnMut(Result<ReportedRow, RawKey>) -> bool,
 ) -> Result<(), Broken> {
     let broken = |error: ParquetError| Broken::at(place, error);
     let file = Guarded::new(file).map_err(|reason| Broken::at(place, reason))?;
@@ -110,7 +110,7 @@ impl<'a> Cells<'a> {
         let date = date.ok_or_else(|| format!("{} is no moment", self.name(columns.last_modified)))?;
         Ok(Fields {
             bucket: need(columns.bucket, self.text(Some(columns.bucket))?)?,
-            key: need(columns.key, self.text(Some(columns.key))?)?.to_owned(),
+            key: self.key(columns.key)?,
             version_id: self.text(columns.version_id)?,
             is_latest: self.flag(columns.is_latest)?,
             is_delete_marker: self.flag(columns.is_delete_marker)?,
@@ -119,6 +119,17 @@ impl<'a> Cells<'a> {
             etag: self.text(columns.etag)?,
             storage_class: self.text(columns.storage_class)?,
         })
+    }
+
+    /// A key, which is bytes where it is no text.
+    fn key(&self, column: usize) -> Result<Vec<u8>, String> {
+        match self.0[column].1 {
+            Field::Bytes(bytes) => Ok(bytes.data().to_vec()),
+            _ => match self.text(Some(column))? {
+                Some(text) => Ok(text.as_bytes().to_vec()),
+                None => Err(format!("{} is null", self.name(column))),
+            },
+        }
     }
 
     fn name(&self, column: usize) -> &str {

@@ -43,8 +43,8 @@ fn manifest(bytes: &[u8], schema: Option<&str>) -> Manifest {
 pub(super) fn read_all(bytes: &[u8], schema: Option<&str>) -> (Vec<ReportedRow>, Result<(), Broken>) {
     let (manifest, file) = (manifest(bytes, schema), spooled(bytes));
     let mut rows = Vec::new();
-    let give = |row| {
-        rows.push(row);
+    let give = |row: Result<ReportedRow, RawKey>| {
+        rows.extend(row);
         true
     };
     let read = match manifest.format {
@@ -107,7 +107,6 @@ fn what_is_no_row_is_named_by_its_line() {
         (good.replace("\"7\"", "\"seven\""), "\"seven\" is no size"),
         (good.replace("2026-11-23T10", "yesterday"), "is no date"),
         (good.replace("true", "perhaps"), "\"perhaps\" is neither true nor false"),
-        (good.replace("\"a\"", "\"%FF\""), "not UTF-8"),
     ] {
         let (rows, read) = read_all(&csv(&format!("{good}{good}{bad}")), Some(report::ALL_VERSIONS));
         let broken = read.unwrap_err();
@@ -137,6 +136,21 @@ fn a_line_without_end_is_not_waited_for() {
 }
 
 #[test]
+fn keys_that_the_catalog_cannot_hold_are_told_apart() {
+    let nul = Row { key: "b\0".to_owned(), ..row("b", "v") };
+    let rows = [row("a", "v"), nul, row(&"k".repeat(2_700), "v"), row("c", "v")];
+    let bytes = report::csv(&rows, report::ALL_VERSIONS);
+    let (sender, mut receiver) = mpsc::channel(4);
+    let manifest = manifest(&bytes, Some(report::ALL_VERSIONS));
+    let found =
+        read(spooled(&bytes), "a.csv.gz", &manifest, |_| true, &Ignore::default(), &sender).unwrap();
+    let reasons: Vec<_> = found.iter().map(|key| key.reason.as_str()).collect();
+    assert_eq!(reasons, ["nul", "too_long"]);
+    let keys: Vec<_> = receiver.try_recv().unwrap().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys, ["a", "c"]);
+}
+
+#[test]
 fn nothing_is_read_for_nobody() {
     let rows: Vec<Row> = (0..100).map(|number| row(&format!("{number}"), "v")).collect();
     let bytes = report::csv(&rows, report::ALL_VERSIONS);
@@ -144,8 +158,8 @@ fn nothing_is_read_for_nobody() {
     let (sender, receiver) = mpsc::channel(1);
     drop(receiver);
     let looked_at = AtomicI64::new(0);
-    let is_ours = |_: &str| looked_at.fetch_add(1, Ordering::Relaxed) < 0;
-    read(spooled(&bytes), "a.csv.gz", &manifest, is_ours, &sender).unwrap();
+    let is_below = |_: &[u8]| looked_at.fetch_add(1, Ordering::Relaxed) < 0;
+    read(spooled(&bytes), "a.csv.gz", &manifest, is_below, &Ignore::default(), &sender).unwrap();
     assert_eq!(looked_at.into_inner(), 1, "none is ours, and nobody waits for more");
 }
 

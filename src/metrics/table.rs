@@ -41,7 +41,7 @@ const COMMITS: Kind =
 pub const ALL: &[Metric] = &[
     EVENTS, MESSAGES, QUEUE_DEPTH, QUEUE_OLDEST_AGE, QUEUE_RETENTION, DEAD_LETTERS, QUARANTINED, QUARANTINE_WAITING, EVENT_LAG,
     BATCH_RECORDS, COMMIT, COMMIT_RETRIES, RECHECKS, RECHECKS_PENDING, RECHECKS_OLDEST_AGE, S3_REQUESTS, RECONCILE_KEYS,
-    IGNORED_KEYS, SETUP_FAILURES, DRIFT, COMPLETE_THROUGH, RECONCILE_EVERY, RUNS_GUARDED, PROBLEMS, CREDENTIALS_END, BUILD_INFO,
+    IGNORED_KEYS, SETUP_FAILURES, DRIFT, COMPLETE_THROUGH, RECONCILE_EVERY, RUNS_GUARDED, UNREPRESENTABLE_KEYS, PROBLEMS, CREDENTIALS_END, BUILD_INFO,
 ];
 
 pub(super) const EVENTS: Metric = metric(
@@ -194,6 +194,13 @@ pub(super) const RUNS_GUARDED: Metric = metric(
     Unit::Count,
     &["bucket"],
     "Connections of the bucket whose last run was stopped as it would have removed too much.",
+);
+pub(super) const UNREPRESENTABLE_KEYS: Metric = metric(
+    "stocktake_unrepresentable_keys",
+    Kind::Gauge,
+    Unit::Count,
+    &["bucket", "prefix"],
+    "Keys that the catalog cannot hold: rows of catalog.unrepresentable. At 10,000 there may be more.",
 );
 pub(super) const PROBLEMS: Metric = metric(
     "stocktake_problems",

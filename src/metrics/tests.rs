@@ -27,6 +27,7 @@ fn names_come_out_as_they_are_written() {
         drift("genomics", "ghost").increment(1);
         reconcile_every("genomics").set(86_400.0);
         runs_guarded("genomics").set(1.0);
+        unrepresentable_keys("genomics", "a/").set(3.0);
         problems("database").set(0.0);
         credentials_end().set(1_750_000_000.0);
         complete_through("genomics").set(1_750_000_000.0);
@@ -57,6 +58,7 @@ fn names_come_out_as_they_are_written() {
         "stocktake_rechecks_oldest_age_seconds 4",
         "stocktake_reconcile_every_seconds{bucket=\"genomics\"} 86400",
         "stocktake_runs_guarded{bucket=\"genomics\"} 1",
+        "stocktake_unrepresentable_keys{bucket=\"genomics\",prefix=\"a/\"} 3",
         "stocktake_problems{subject=\"database\"} 0",
         "stocktake_credentials_end_timestamp_seconds 1750000000",
         "stocktake_complete_through_timestamp_seconds{bucket=\"genomics\"} 1750000000",

@@ -29,6 +29,7 @@ mod shown;
 mod slot;
 mod stack;
 mod time;
+mod unrepresentable;
 mod version;
 
 pub use change::{Change, Changed};
@@ -47,4 +48,5 @@ pub use shown::{Told, is_as_listed};
 pub use slot::{Content, Slot, State};
 pub use stack::{Stack, Write};
 pub use time::{Timestamp, Window};
+pub use unrepresentable::{RawKey, Reason as Unrepresentable, fits, representable, text_after, text_before};
 pub use version::VersionId;

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Body, eventbridge, quote, s3};
+use super::{Body, Context, eventbridge, quote, s3};
 
 /// Envelopes around an event: S3 through SNS has one, EventBridge through SNS too. Nobody wraps more
 /// often than a few times, and what does must not make us recurse for ever.
@@ -12,11 +12,11 @@ const MAX_ENVELOPES: usize = 4;
 const MAX_NAMED: usize = 8;
 
 /// Reads a body.
-pub(super) fn open(body: &str) -> Body {
-    open_inside(body, 0)
+pub(super) fn open(body: &str, context: Context<'_>) -> Body {
+    open_inside(body, 0, context)
 }
 
-fn open_inside(body: &str, envelopes: usize) -> Body {
+fn open_inside(body: &str, envelopes: usize, context: Context<'_>) -> Body {
     let text = body.trim_matches(|char: char| char.is_whitespace() || char == '\u{feff}');
     if text.is_empty() {
         return Body::undecodable("empty");
@@ -30,7 +30,9 @@ fn open_inside(body: &str, envelopes: usize) -> Body {
     };
     if let Some(records) = fields.get("Records") {
         return match records {
-            Value::Array(records) => Body::Records(records.iter().map(s3::record).collect()),
+            Value::Array(records) => {
+                Body::Records(records.iter().map(|record| s3::record(record, context)).collect())
+            }
             other => Body::undecodable(&format!("Records is {}, not a list", noun(other))),
         };
     }
@@ -39,16 +41,16 @@ fn open_inside(body: &str, envelopes: usize) -> Body {
         return Body::TestEvent;
     }
     if let Some(detail_type) = told("detail-type") {
-        return eventbridge::open(&value, detail_type);
+        return eventbridge::open(&value, detail_type, context);
     }
     if let Some(message) = told("Message")
         && (told("Type") == Some("Notification") || fields.contains_key("TopicArn"))
     {
-        return open_topic(told("Type"), message, envelopes);
+        return open_topic(told("Type"), message, envelopes, context);
     }
     // One record without its list, as functions that fan events out leave it.
     if fields.contains_key("s3") && fields.contains_key("eventName") {
-        return Body::Records(vec![s3::record(&value)]);
+        return Body::Records(vec![s3::record(&value, context)]);
     }
     Body::undecodable(&format!(
         "neither S3 records, an SNS envelope, an EventBridge event nor a test event: {}",
@@ -58,14 +60,14 @@ fn open_inside(body: &str, envelopes: usize) -> Body {
 
 /// What SNS puts around a message when raw delivery is off
 /// (<https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html>).
-fn open_topic(kind: Option<&str>, message: &str, envelopes: usize) -> Body {
+fn open_topic(kind: Option<&str>, message: &str, envelopes: usize, context: Context<'_>) -> Body {
     if kind == Some("SubscriptionConfirmation") || kind == Some("UnsubscribeConfirmation") {
         return Body::undecodable("SNS asks to confirm a subscription: open its SubscribeURL, or drop it");
     }
     if envelopes >= MAX_ENVELOPES {
         return Body::undecodable(&format!("more than {MAX_ENVELOPES} envelopes around each other"));
     }
-    match open_inside(message, envelopes + 1) {
+    match open_inside(message, envelopes + 1, context) {
         // The innermost reason says it all.
         Body::Undecodable(reason) if envelopes == 0 => {
             Body::undecodable(&format!("in the message of an SNS envelope: {reason}"))
@@ -98,9 +100,10 @@ fn noun(value: &Value) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    use super::*;
+    use super::{MAX_ENVELOPES, Map};
+    use crate::notification::{Body, decode as open};
 
     fn topic(message: &str) -> String {
         let arn = "arn:aws:sns:eu-central-1:123456789012:uploads";

@@ -4,13 +4,13 @@
 use serde_json::Value;
 
 use super::field::{at, etag, owned, required, schema, size, time, told, version};
-use super::{Body, Kind, Record, Unreadable, quote};
+use super::{Body, Context, Kind, Record, Unreadable, quote};
 
 /// The greatest major version of the detail's schema that is understood.
 const MAJOR_VERSION: u32 = 1;
 
 /// Reads an event whose detail type is `detail_type`.
-pub(super) fn open(event: &Value, detail_type: &str) -> Body {
+pub(super) fn open(event: &Value, detail_type: &str, context: Context<'_>) -> Body {
     // The bucket tells, not the source: `aws.s3` also sends what CloudTrail saw and what batch jobs do,
     // and a replay may go by another name.
     if at(event, "detail.bucket").is_none() {
@@ -21,10 +21,10 @@ pub(super) fn open(event: &Value, detail_type: &str) -> Body {
             quote(source),
         ));
     }
-    Body::Records(vec![record(event, detail_type)])
+    Body::Records(vec![record(event, detail_type, context)])
 }
 
-fn record(event: &Value, detail_type: &str) -> Result<Record, Unreadable> {
+fn record(event: &Value, detail_type: &str, context: Context<'_>) -> Result<Record, Unreadable> {
     schema(event, "detail.event-version", MAJOR_VERSION)?;
     let reason = told(event, "detail.reason");
     let deletion = told(event, "detail.deletion-type");
@@ -38,7 +38,7 @@ fn record(event: &Value, detail_type: &str) -> Result<Record, Unreadable> {
         sequencer: owned(event, "detail.object.sequencer"),
         etag: etag(event, "detail.object.etag").or_else(|| etag(event, "detail.object.eTag")),
         size: size(event, "detail.object.size")?,
-        time: time(event, "time")?,
+        time: time(event, "time", context.sent_at)?,
         event_name: named.join(": "),
         requester: owned(event, "detail.requester"),
         source_ip: owned(event, "detail.source-ip-address"),

@@ -68,8 +68,12 @@ pub(super) fn size(value: &Value, path: &str) -> Result<Option<i64>, Unreadable>
     }
 }
 
-/// A moment in RFC 3339 with any number of decimals. What is finer than Postgres keeps is cut off.
-pub(super) fn time(value: &Value, path: &str) -> Result<Timestamp, Unreadable> {
+/// A moment in RFC 3339 with any number of decimals. What is finer than Postgres keeps is cut off. Where there is
+/// none, it is `latest`, if that is known.
+pub(super) fn time(value: &Value, path: &str, latest: Option<Timestamp>) -> Result<Timestamp, Unreadable> {
+    if let (None, Some(latest)) = (at(value, path), latest) {
+        return Ok(latest);
+    }
     let text = required(value, path)?;
     let moment = OffsetDateTime::parse(text, &Rfc3339)
         .map_err(|_| complaint(path, &format!("{} is not a time of RFC 3339", quote(text))))?;
@@ -113,7 +117,7 @@ mod tests {
 
     #[track_caller]
     fn check_time(text: &str, micros: Option<i64>) {
-        let read = time(&json!({"t": text}), "t").ok().map(Timestamp::as_micros);
+        let read = time(&json!({"t": text}), "t", None).ok().map(Timestamp::as_micros);
         assert_eq!(read, micros, "{text}");
     }
 

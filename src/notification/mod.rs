@@ -26,6 +26,8 @@ pub use record::{Record, Unstorable};
 use std::error::Error;
 use std::fmt;
 
+use crate::model::{RawKey, Timestamp};
+
 /// What a message body is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
@@ -39,11 +41,30 @@ pub enum Body {
 
 /// Why one record cannot be read. It names the field.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreadable(String);
+pub struct Unreadable {
+    reason: String,
+    /// The bucket and the key, where it is the key that the catalog cannot hold.
+    key: Option<Box<(String, RawKey)>>,
+}
+
+/// What is known of a body beside its text.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// When it was sent: the latest moment that a record without a time can be of. Without it there is no such
+    /// record.
+    pub sent_at: Option<Timestamp>,
+    /// Whether the key of a record in S3's shape, which is of that bucket and stands there so, is not encoded.
+    pub is_raw: &'a dyn Fn(&str, &str) -> bool,
+}
 
 /// Reads a message body. Total: any text is one of the three.
 pub fn decode(body: &str) -> Body {
-    envelope::open(body)
+    decode_in(body, Context { sent_at: None, is_raw: &|_, _| false })
+}
+
+/// The same, knowing more.
+pub fn decode_in(body: &str, context: Context<'_>) -> Body {
+    envelope::open(body, context)
 }
 
 /// Characters of a reason that are kept. Reasons quote what a sender wrote, and go into logs.
@@ -59,18 +80,28 @@ impl Body {
 
 impl Unreadable {
     fn new(reason: &str) -> Self {
-        Self(clip(reason, MAX_REASON))
+        Self { reason: clip(reason, MAX_REASON), key: None }
+    }
+
+    /// The same of a record whose key the catalog cannot hold.
+    fn of_key(self, bucket: &str, key: RawKey) -> Self {
+        Self { key: Some(Box::new((bucket.to_owned(), key))), ..self }
+    }
+
+    /// The bucket and the key, where the record tells that the bucket has a key which the catalog cannot hold.
+    pub fn key(&self) -> Option<(&str, &RawKey)> {
+        self.key.as_deref().map(|(bucket, key)| (bucket.as_str(), key))
     }
 
     /// The reason alone.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.reason
     }
 }
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        formatter.write_str(&self.reason)
     }
 }
 

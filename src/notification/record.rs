@@ -4,7 +4,9 @@ use std::error::Error;
 use std::fmt;
 
 use super::Kind;
-use crate::model::{Attributes, Claim, Content, Fact, Sequencer, Timestamp, VersionId};
+use crate::model::{
+    Attributes, Claim, Content, Fact, RawKey, Sequencer, Timestamp, VersionId, representable,
+};
 
 /// One event, as it was told. What the event does not say is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,11 +43,6 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unstorable(String);
 
-/// Bytes of key and version id together. One entry of a Postgres b-tree holds 2,704 bytes
-/// (<https://www.postgresql.org/docs/current/btree.html>); S3 promises at most 1,024 for each of the
-/// two, so only a store that imitates it can come near.
-const MAX_IDENTITY: usize = 2_600;
-
 impl Record {
     /// What the event claims of its version; none where its name says nothing we understand.
     ///
@@ -81,10 +78,11 @@ impl Record {
     /// Whether the catalog can hold it. What it cannot hold must not reach a transaction, where it
     /// would take its neighbours down with it.
     pub fn storable(&self) -> Result<(), Unstorable> {
+        if let Some(key) = self.unrepresentable() {
+            return Err(Unstorable(key.reason.to_string()));
+        }
         let texts = [
             ("bucket", Some(self.bucket.as_str())),
-            ("key", Some(self.key.as_str())),
-            ("version id", Some(self.version.as_str())),
             ("event name", Some(self.event_name.as_str())),
             ("entity tag", self.etag.as_deref()),
             ("requester", self.requester.as_deref()),
@@ -96,13 +94,14 @@ impl Record {
         if let Some((name, _)) = texts.iter().find(|(_, text)| text.is_some_and(|text| text.contains('\0'))) {
             return Err(Unstorable(format!("the {name} contains U+0000, which Postgres cannot store")));
         }
-        let identity = self.key.len() + self.version.as_str().len();
-        if identity > MAX_IDENTITY {
-            return Err(Unstorable(format!(
-                "key and version id have {identity} bytes, and an index entry holds {MAX_IDENTITY}"
-            )));
-        }
         Ok(())
+    }
+
+    /// Its key, if the catalog cannot hold that.
+    pub fn unrepresentable(&self) -> Option<RawKey> {
+        let bytes = self.key.as_bytes();
+        let reason = representable(self.bucket.len(), bytes, self.version.as_str()).err()?;
+        Some(RawKey { bytes: bytes.to_vec(), reason })
     }
 
     fn content(&self) -> Content {
@@ -182,6 +181,6 @@ mod tests {
         let nul = Record { requester: Some("\0".to_owned()), ..fine.clone() };
         assert!(nul.storable().unwrap_err().to_string().contains("requester"));
         let long = Record { key: "k".repeat(2_700), ..fine };
-        assert!(long.storable().unwrap_err().to_string().contains("2704 bytes"));
+        assert!(long.storable().unwrap_err().to_string().contains("more than 2675 bytes"));
     }
 }

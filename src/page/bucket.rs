@@ -14,7 +14,7 @@ use super::layout::{Frame, Tone};
 use super::verdict::tone;
 use super::{Page, cards, growth, link, progress, show, tail};
 use crate::catalog::{BucketStatus, KeyDoubt, RunLine};
-use crate::overview::{Overview, drift, place};
+use crate::overview::{Overview, drift, notice, place};
 use crate::words::rough;
 
 /// How many runs are shown.
@@ -77,6 +77,7 @@ async fn bucket(page: &Page, wanted: &Wanted) -> Shown {
         }
         section.panel aria-label="How it is" {
             (cards::facts(status, as_of))
+            @if let Some(notice) = notice(status) { p.notice { (show::text(&notice)) } }
             (cards::sparks(status, &traffic))
         }
         @if let Some(run) = &under_way {

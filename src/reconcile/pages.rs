@@ -9,7 +9,7 @@ use tracing::Instrument;
 use crate::bucket::{Bucket, Cursor, Key, Keys, Page};
 use crate::fault::Fault;
 use crate::ignore::Ignore;
-use crate::model::{Listed, Span, Unsorted, Window, shared};
+use crate::model::{Listed, RawKey, Span, Unsorted, Window, shared};
 
 /// All entries of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +82,12 @@ pub(super) struct Pages<'a, B> {
     is_ended: bool,
     /// The last key of the last page, and how many characters all of its keys have in common.
     pub(super) place: Option<(String, usize)>,
-    /// The window of the last page read: of all keys after the last one listed, too.
+    /// When there was no key after the last one listed: spans the last page read, and those without keys before it.
     pub(super) window: Option<Window>,
+    /// The window of what was listed after the last key: nothing but keys that the catalog cannot hold.
+    gap: Option<Window>,
+    /// Keys of the last page that the catalog cannot hold.
+    pub(super) unrepresentable: Vec<RawKey>,
 }
 
 /// A page that could not be read, or makes no sense.
@@ -96,7 +100,7 @@ impl<'a, B: Bucket> Pages<'a, B> {
     pub(super) fn new(bucket: &'a Arc<B>, prefix: &'a str, ignore: &'a Ignore, span: Span) -> Self {
         // A listing begins after a whole key, never before one: so do spans.
         let after = (span.after.as_str() >= prefix && !span.after.is_empty())
-            .then(|| Cursor { key: span.after.clone(), version: None });
+            .then(|| Cursor::after(span.after.clone()));
         Self {
             bucket,
             prefix,
@@ -108,6 +112,8 @@ impl<'a, B: Bucket> Pages<'a, B> {
             is_ended: false,
             place: None,
             window: None,
+            gap: None,
+            unrepresentable: Vec::new(),
         }
     }
 
@@ -141,21 +147,25 @@ impl<'a, B: Bucket> Pages<'a, B> {
     }
 
     fn take(&mut self, page: Page) -> Stretch {
-        let Page { keys, next, window } = page;
+        let Page { keys, unrepresentable, next, window } = page;
         self.place = keys
             .first()
             .zip(keys.last())
             .map(|(first, last)| (last.name.to_owned(), shared(first.name, last.name)));
         let is_past_end = keys.last().is_some_and(|last| self.span.is_before(last.name));
-        let leads_past_end = |next: &Cursor| {
-            let to = self.span.to.as_deref();
-            self.span.is_before(&next.key) || (next.version.is_none() && to == Some(next.key.as_str()))
-        };
+        let to = self.span.to.as_deref();
+        let leads_past_end = |next: &Cursor| to.is_some_and(|to| next.is_past(to));
         self.is_ended = is_past_end || next.as_ref().is_none_or(leads_past_end);
-        self.window = Some(window);
         self.after = next;
 
+        let last = keys.last().map(|last| last.name.as_bytes());
+        let ends_raw = unrepresentable.last().is_some_and(|raw| last.is_none_or(|last| *raw.bytes > *last));
         let keys = self.ours(keys);
+        self.unrepresentable = self.ours_raw(unrepresentable);
+        // A key that is not listed may have its place beside those before that are none.
+        let opened = self.gap.take().map_or(window, |gap| gap.span(window));
+        self.gap = if keys.is_empty() { Some(opened) } else { ends_raw.then_some(window) };
+        self.window = Some(self.gap.unwrap_or(window));
         let mut begun = 0..keys.len();
         if let Some((open, seen)) = &mut self.open {
             seen.window = seen.window.span(window);
@@ -171,7 +181,7 @@ impl<'a, B: Bucket> Pages<'a, B> {
             // A key that another one follows is whole.
             parts.extend(self.open.take().map(|(keys, seen)| Part { whole: 0..keys.len(), keys, seen }));
         }
-        let seen = Seen { window, opened: window };
+        let seen = Seen { window, opened };
         if !self.is_ended
             && let Some(last) = keys.last().filter(|_| !begun.is_empty())
         {
@@ -182,18 +192,16 @@ impl<'a, B: Bucket> Pages<'a, B> {
         Stretch(parts)
     }
 
-    /// Those of the keys that are in the span, and can be in the catalog.
+    /// Those of the keys that are in the span.
     fn ours(&self, mut keys: Keys) -> Keys {
         if keys.last().is_some_and(|last| self.span.is_before(last.name)) {
             keys.truncate(keys.iter().take_while(|key| !self.span.is_before(key.name)).count());
         }
-        // No text in Postgres holds a NUL, so no row could.
-        let is_odd = |name: &str| name.contains('\0') || self.ignore.has(name);
-        if !keys.iter().any(|key| is_odd(key.name)) {
+        if !keys.iter().any(|key| self.ignore.has(key.name)) {
             return keys;
         }
         let mut ours = Keys::default();
-        for key in keys.iter().filter(|key| !key.name.contains('\0')) {
+        for key in keys.iter() {
             ours.begin(key.name);
             // An ignored key is looked at like one that has nothing: rows from before go.
             if !self.ignore.has(key.name) {
@@ -201,6 +209,15 @@ impl<'a, B: Bucket> Pages<'a, B> {
             }
         }
         ours
+    }
+
+    /// Those in the span of the keys that the catalog cannot hold.
+    fn ours_raw(&self, mut keys: Vec<RawKey>) -> Vec<RawKey> {
+        let Span { after, to } = &self.span;
+        keys.retain(|key| {
+            *key.bytes > *after.as_bytes() && to.as_ref().is_none_or(|to| *key.bytes <= *to.as_bytes())
+        });
+        keys
     }
 }
 

@@ -108,6 +108,8 @@ impl<'a, B: Bucket> Sweep<'a, B> {
         })?;
         let ignored = stretch.keys().filter(|key| key.is_empty()).count();
         let keys = stretch.keys().count() - ignored;
+        let raw = std::mem::take(&mut pages.unrepresentable);
+        team.note_unrepresentable(&raw).await?;
         metrics::ignored_keys(&team.connection.bucket).increment(ignored as u64);
         metrics::reconcile_keys().increment(keys as u64);
         self.unsaved.pages += 1;

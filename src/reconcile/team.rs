@@ -18,7 +18,7 @@ use crate::catalog::{
     Catalog, Connection, Counts, LEASE, PAGES_COUNTED, Progress, REMOVALS_MIN, Range, Run, Saved, Sighting,
 };
 use crate::clock::Clock;
-use crate::model::{Sample, Span, middle, share};
+use crate::model::{RawKey, Sample, Span, middle, share};
 use crate::pulse;
 
 /// How often leases are renewed: twice may fail before one is over.
@@ -108,6 +108,13 @@ impl<B: Bucket> Team<B> {
 
     pub(super) fn postgres(&self, action: &'static str) -> impl Fn(sqlx::Error) -> Trouble {
         move |error| Trouble::postgres(action, &self.connection.bucket, error)
+    }
+
+    /// Records keys that the catalog cannot hold; a rehearsal does not.
+    pub(super) async fn note_unrepresentable(&self, keys: &[RawKey]) -> Result<(), Trouble> {
+        let Task::Run { run, .. } = &self.task else { return Ok(()) };
+        let noted = self.catalog.note_unrepresentable(&self.connection, Some(run), keys, (self.clock)());
+        noted.await.map_err(self.postgres("record keys that the catalog cannot hold"))
     }
 
     /// Goes through the ranges of the run until no more are left, here or elsewhere, with so many at

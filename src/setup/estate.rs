@@ -88,6 +88,8 @@ pub struct BucketLook {
     pub versions: Looked<Versions>,
     /// Whether versions can be listed below our prefix, as runs do it.
     pub listing: Looked<()>,
+    /// Where no version is below our prefix: prefixes of keys that differ from it in what is easily overlooked.
+    pub neighbours: Option<Looked<Vec<String>>>,
     /// And of one key, as rechecks do it.
     pub one_key: Looked<()>,
     /// Whether a version that was listed can be looked at, and whether it is a replica of another bucket's; none

@@ -94,6 +94,7 @@ pub(crate) async fn two_writers(pool: PgPool, partitions: u32) {
         recheck_delay: Duration::from_secs(3),
         is_journaled: true,
         is_enriched: false,
+        has_raw_keys: false,
     };
     let connection = Connection {
         bucket: "genomics".to_owned(),

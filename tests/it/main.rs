@@ -34,3 +34,4 @@ mod stats;
 mod store;
 mod support;
 mod tail;
+mod unrepresentable;

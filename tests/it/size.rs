@@ -60,7 +60,7 @@ fn the_stand_in_lists_every_version_once_on_pages_of_any_size() {
                 query.extend([pairs("key-marker", key), pairs("version-id-marker", version)]);
             }
             let page = write(&bucket, &Request::read(&query).unwrap());
-            let page = listing::parse(page.as_bytes()).unwrap();
+            let page = listing::parse(page.as_bytes(), "genomics").unwrap();
             assert!(page.next.is_none() || page.keys.entries().count() == max_keys);
             listed.extend(page.keys.entries().map(|(key, told)| {
                 let content = (!told.is_marker).then(|| (told.etag.unwrap().to_owned(), told.size.unwrap()));

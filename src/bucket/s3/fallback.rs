@@ -43,7 +43,7 @@ impl Bucket {
     pub(super) async fn list_objects(&self, prefix: &str, after: Option<&Cursor>) -> Result<Page, Fault> {
         self.pace.turn().await;
         let call = self.call(list_action("objects", &self.name, prefix, after), "s3:ListBucket");
-        let (watch, reader) = (Watch::counting("ListObjectsV2"), ListReader::of(List::Objects));
+        let (watch, reader) = (Watch::counting("ListObjectsV2"), ListReader::of(List::Objects, &self.name));
         let request = self
             .client
             .list_objects_v2()

@@ -8,6 +8,7 @@ use crate::bucket::rules::{Destination, Filter, Rule};
 use crate::model::VersionId;
 
 mod fallback;
+mod unrepresentable;
 
 async fn serve(answers: impl IntoIterator<Item = String>) -> (Server, Bucket) {
     let server = Server::start(answers).await;
@@ -59,7 +60,7 @@ async fn pages_follow_each_other_by_decoded_markers() {
     let page = bucket.list("a ", None).await.unwrap();
     let found: Vec<_> = page.keys.entries().map(|(key, told)| (key, told.version, told.is_marker)).collect();
     assert_eq!(found, [("a =+", "3", false), ("a =+", "2", true)]);
-    let cursor = Cursor { key: "a =+".to_owned(), version: Some(VersionId::parse(Some("2"))) };
+    let cursor = Cursor { version: Some(VersionId::parse(Some("2"))), ..Cursor::after("a =+".to_owned()) };
     assert_eq!(page.next, Some(cursor));
 
     let page = bucket.list("a ", page.next.as_ref()).await.unwrap();
@@ -76,7 +77,7 @@ async fn pages_follow_each_other_by_decoded_markers() {
 #[tokio::test]
 async fn a_key_alone_goes_out_without_a_version() {
     let (server, bucket) = serve([answer(200, &listing(END))]).await;
-    let after = Cursor { key: "a".to_owned(), version: None };
+    let after = Cursor::after("a");
     bucket.list("", Some(&after)).await.unwrap();
     let sent = query(&server, 0);
     assert!(sent.contains(&("key-marker".to_owned(), "a".to_owned())), "{sent:?}");
@@ -155,7 +156,7 @@ async fn faults_say_what_was_done_and_what_to_do() {
         (answer_with(200, "Date: soon\r\n", &listing(END)), Kind::Malformed, "\"soon\"", "endpoint"),
     ] {
         let (_server, bucket) = serve([answer]).await;
-        let after = Cursor { key: "k=".to_owned(), version: Some(VersionId::parse(Some("1"))) };
+        let after = Cursor { version: Some(VersionId::parse(Some("1"))), ..Cursor::after("k=".to_owned()) };
         let fault = bucket.list("k", Some(&after)).await.unwrap_err();
         assert_eq!(fault.kind, kind, "{fault}");
         let action = "list versions of \"genomics\" under \"k\" from \"k=\": ";

@@ -2,7 +2,7 @@
 
 use crate::catalog::{BucketStatus, DaemonStatus};
 use crate::commands::table::table;
-use crate::overview::{Bucket, Overview, Problem, State, drift, place};
+use crate::overview::{Bucket, Overview, Problem, State, drift, notice, place};
 use crate::words::{ago, grouped, moment, printable, rough};
 
 pub(super) fn describe(overview: &Overview) -> String {
@@ -32,6 +32,10 @@ pub(super) fn describe(overview: &Overview) -> String {
     text.extend(overview.buckets.iter().filter_map(|bucket| unattended(bucket, overview)));
     text.extend(overview.buckets.iter().filter_map(|bucket| report(&bucket.status)));
     text.extend(overview.buckets.iter().filter_map(|bucket| error(bucket, overview)));
+    text.extend(overview.buckets.iter().filter_map(|bucket| {
+        let notice = notice(&bucket.status)?;
+        Some(format!("\n{}: {}", printable(&place(&bucket.status)), printable(&notice)))
+    }));
     if !overview.is_attended && !overview.problems.is_empty() {
         text.push("\nwhat was wrong when a daemon was last at work:".to_owned());
     }

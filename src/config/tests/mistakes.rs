@@ -43,7 +43,7 @@ fn every_mistake_is_reported_at_once() {
             "admin.listen: must be an IP address and a port such as \"127.0.0.1:9464\", or \"\" for none, not \"localhost:9464\"",
             "log.format: must be \"text\" or \"json\", not \"xml\"",
             "queue[0].url: is an ARN: write the queue's URL, such as \"https://sqs.eu-central-1.amazonaws.com/123456789012/stocktake\"",
-            "bucket[0].prefx: unknown key; known here: name, prefix, project_region, reconcile_every, source, inventory, inventory_role_arn, inventory_external_id, requests_per_second, trust_sequencers, ignore, enrich, kms_key, partitions, region, endpoint_url, role_arn, external_id, session_name, session_duration",
+            "bucket[0].prefx: unknown key; known here: name, prefix, project_region, reconcile_every, source, inventory, inventory_role_arn, inventory_external_id, requests_per_second, trust_sequencers, keys, ignore, enrich, kms_key, partitions, region, endpoint_url, role_arn, external_id, session_name, session_duration",
             "bucket[0].name: \"a\" cannot be a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens, a letter or digit at both ends, no two dots together and not an IP address",
             "bucket[1].name: is required: set it in the file, or as STOCKTAKE_BUCKET__1__NAME",
             "bucket[1].prefix: must not begin with /: S3's keys are not paths, and \"/a\" is another key than \"a\"; write \"b\"",

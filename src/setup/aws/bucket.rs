@@ -5,6 +5,7 @@ use aws_sdk_s3::types::{
     ReplicationRule, ReplicationRuleStatus,
 };
 
+use super::neighbours::neighbours;
 use super::{Clients, call, told};
 use crate::aws::Watch;
 use crate::bucket::details::{Details as _, Enrich};
@@ -36,8 +37,14 @@ pub(super) async fn look(clients: &Clients, name: &str, prefix: &str, enrich: En
         Ok(page) => details(&bucket, page, enrich).await,
         Err(_) => None,
     };
+    let is_empty = listing.as_ref().is_ok_and(|page| page.keys.is_empty() && page.unrepresentable.is_empty());
+    let neighbours = match is_empty {
+        true => Some(neighbours(clients, name, prefix).await),
+        false => None,
+    };
     BucketLook {
         versions,
+        neighbours,
         details,
         listing: listing.map(drop),
         one_key: one_key.map(drop),

@@ -22,6 +22,7 @@ use crate::queue::sqs::url_beside;
 mod bucket;
 mod build;
 mod hops;
+mod neighbours;
 mod queue;
 
 /// How often a question is asked whose answer somebody waits for, the first time included.

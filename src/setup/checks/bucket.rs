@@ -27,6 +27,7 @@ pub(in crate::setup) fn bucket(
     findings.extend(versions(subject, wish, &look.versions, now));
     findings.push(allowed(subject, "listing", &look.listing, "versions below the prefix can be listed"));
     findings.push(allowed(subject, "listing of one key", &look.one_key, "single keys can be listed"));
+    findings.extend(look.neighbours.as_ref().map(|neighbours| nothing(subject, wish, neighbours)));
     if let Some(details) = &look.details {
         findings.push(allowed(subject, "details", details, "a version was looked at as new ones will be"));
     }
@@ -44,6 +45,29 @@ pub(in crate::setup) fn bucket(
     });
     findings.push(requester_pays(subject, &look.requester_pays, is_ours));
     findings
+}
+
+/// Nothing is listed below the prefix.
+fn nothing(subject: &Subject, wish: &Wish, neighbours: &Looked<Vec<String>>) -> Finding {
+    const CHECK: &str = "keys";
+    if wish.prefix.is_empty() {
+        return subject.ok(CHECK, "the bucket has no keys");
+    }
+    let found = format!("no keys begin with {:?}", wish.prefix);
+    match neighbours {
+        Ok(neighbours) if neighbours.is_empty() => subject.ok(CHECK, found),
+        Ok(neighbours) => {
+            // Escapes show what differs where it looks the same.
+            let named: Vec<String> = neighbours.iter().map(|name| format!("\"{}\"", name.escape_default())).collect();
+            subject.warning(
+                CHECK,
+                format!("{found} (\"{}\"), but some begin with {}", wish.prefix.escape_default(), named.join(", ")),
+                "if these are meant, correct prefix: S3 compares keys byte by byte, so Unicode normalization, case and each \
+                 slash count",
+            )
+        }
+        Err(_) => subject.ok(CHECK, format!("{found}; whether some begin with a similar prefix could not be asked")),
+    }
 }
 
 fn region(subject: &Subject, wish: &Wish, region: &Looked<String>) -> Finding {

@@ -139,6 +139,20 @@ async fn a_bucket_that_is_wrong_is_named() {
 }
 
 #[tokio::test]
+async fn a_prefix_that_only_looks_right_is_told_of() {
+    let keys = async |neighbours: &[&str]| {
+        let neighbours = neighbours.iter().map(|name| (*name).to_owned()).collect();
+        let findings = found(|world| world.neighbours = Some(neighbours)).await;
+        findings.into_iter().find(|finding| finding.check == "keys").unwrap()
+    };
+    assert_eq!(keys(&[]).await.verdict, Verdict::Ok, "a bucket may be new");
+    let finding = keys(&["A/", "cafe\u{301}/"]).await;
+    assert_eq!(finding.verdict, Verdict::Warning);
+    assert!(finding.found.contains("\"A/\", \"cafe\\u{301}/\""), "{finding:?}");
+    assert!(found(|_| ()).await.iter().all(|finding| finding.check != "keys"));
+}
+
+#[tokio::test]
 async fn what_everything_else_would_meet_is_told_once() {
     for (permission, kind, subject, check) in [
         ("sts:GetCallerIdentity", Kind::Credentials, "bucket genomics/a/", "credentials"),

@@ -38,6 +38,8 @@ pub(super) struct World {
     pub(super) replication: Vec<Replication>,
     /// Whether the version that is looked at is one.
     pub(super) is_replica: bool,
+    /// What keys begin with instead of our prefix; none where some begin with that.
+    pub(super) neighbours: Option<Vec<String>>,
     pub(super) object_lock: bool,
     pub(super) requester_pays: bool,
     pub(super) queue: QueueLook,
@@ -117,6 +119,7 @@ impl World {
             lifecycle: Vec::new(),
             replication: Vec::new(),
             is_replica: false,
+            neighbours: None,
             object_lock: false,
             requester_pays: false,
             dead: Some(QueueLook { arn: DEAD.to_owned(), redrive: None, ..queue.clone() }),
@@ -168,6 +171,7 @@ impl Estate for World {
             details: enrich.is_on().then(|| self.told("s3:GetObjectVersion", &self.is_replica)),
             versions: self.told("s3:GetBucketVersioning", &self.versions),
             listing: self.told("s3:ListBucketVersions", &()),
+            neighbours: self.neighbours.clone().map(Ok),
             one_key: self.told("s3:ListBucketVersions of one key", &()),
             rules: self.told("s3:GetBucketNotification", &self.rules),
             kms_key: self.told("s3:GetEncryptionConfiguration", &self.kms_key),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use stocktake::bucket::rules::Rules;
 use stocktake::bucket::{Bucket, Cursor, Page, Versioning};
 use stocktake::fault::Fault;
-use stocktake::model::{Listed, Window};
+use stocktake::model::{Listed, RawKey, Window};
 
 use super::objects::Shelf;
 use super::{fault, window};
@@ -34,6 +34,8 @@ pub(crate) struct Store {
 
 struct State {
     entries: Vec<(String, Listed)>,
+    /// Keys after all others that the catalog cannot hold.
+    raw: Vec<RawKey>,
     script: VecDeque<Played>,
     /// Seconds after noon.
     clock: i64,
@@ -52,6 +54,7 @@ impl Store {
         let entries = own(entries);
         let state = State {
             entries,
+            raw: Vec::new(),
             script: VecDeque::new(),
             clock,
             requests: 0,
@@ -67,6 +70,11 @@ impl Store {
     pub(crate) fn become_at(&self, clock: i64, entries: &[(&str, Listed)]) {
         let mut state = self.state();
         (state.clock, state.entries) = (clock, own(entries));
+    }
+
+    /// Has these keys as well from now on, after all others.
+    pub(crate) fn hold_raw(&self, raw: &[RawKey]) {
+        self.state().raw = raw.to_vec();
     }
 
     /// Keeps versions like this from now on.
@@ -144,12 +152,13 @@ impl Bucket for Store {
         });
         let end = below.len().min(begin + self.page);
         let entries: Vec<_> = below[begin..end].iter().map(|entry| (*entry).clone()).collect();
-        let next = entries
-            .last()
-            .filter(|_| end < below.len())
-            .map(|(key, entry)| Cursor { key: key.clone(), version: Some(entry.version.clone()) });
+        let next = entries.last().filter(|_| end < below.len()).map(|(key, entry)| Cursor {
+            version: Some(entry.version.clone()),
+            ..Cursor::after(key.clone())
+        });
         let keys = entries.iter().map(|(key, entry)| (key.as_str(), entry.told())).collect();
-        Ok(Page { keys, next, window })
+        let unrepresentable = if next.is_none() { state.raw.clone() } else { Vec::new() };
+        Ok(Page { keys, unrepresentable, next, window })
     }
 
     async fn versioning(&self) -> Result<(Versioning, Window), Fault> {

@@ -67,6 +67,7 @@ pub(crate) fn connection(prefix: &str) -> Connection {
         recheck_delay: Duration::from_secs(3),
         is_journaled: true,
         is_enriched: false,
+        has_raw_keys: false,
     };
     let (bucket, prefix, ignore) = ("genomics".to_owned(), prefix.to_owned(), Ignore::default());
     Connection { bucket, prefix, ignore, partitions: 1, terms }
