@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use anyhow::Context;
 use aws_config::SdkConfig;
 use sqlx::postgres::PgConnectOptions;
 

@@ -1,8 +1,8 @@
 //! Keys that a text or an index entry of Postgres cannot hold.
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
+use super::session::Session;
 use super::connections::{Hold, hold};
 use super::retry::retry;
 use super::{Catalog, Connection, Run};
@@ -109,7 +109,7 @@ impl Catalog {
 
 /// Forgets the keys that a listing, which is complete, did not show. What an event told of since it started stays.
 pub(super) async fn forget_unlisted(
-    transaction: &mut PgConnection,
+    transaction: &mut Session,
     connection: &Connection,
     run: &Run,
 ) -> Result<(), sqlx::Error> {

@@ -117,7 +117,7 @@ impl Rows {
 
 /// The catalog, if it has heard of the part of the bucket.
 async fn known(meeting: &Meeting) -> anyhow::Result<Option<Catalog>> {
-    let catalog = super::reached(&meeting.config).await?;
+    let catalog = super::reached(wiring::catalog(&meeting.config)?).await?;
     let connection = wiring::connection(&meeting.config, &meeting.bucket);
     let is_known = catalog.has_schema().await.context("look for the schema of the catalog")?
         && catalog.is_connected(&connection).await.context("look for the bucket in the catalog")?;
@@ -131,7 +131,7 @@ async fn refuse_another_part(meeting: &Meeting) -> anyhow::Result<()> {
     if meeting.config.buckets.iter().any(|section| section.name == *name && *section != meeting.bucket) {
         return Ok(());
     }
-    let catalog = super::reached(&meeting.config).await?;
+    let catalog = super::reached(wiring::catalog(&meeting.config)?).await?;
     if !catalog.has_schema().await.context("look for the schema of the catalog")? {
         return Ok(());
     }

@@ -64,7 +64,7 @@ fn load(file: Option<&Path>) -> anyhow::Result<Config> {
 }
 
 async fn migrate(config: &Config, format: Format) -> anyhow::Result<Exit> {
-    reached(config).await?.migrate().await?;
+    reached(wiring::catalog(config)?).await?.migrate().await?;
     print(match format {
         Format::Json => r#"{"schema":"up to date"}"#,
         Format::Text => "the schema is up to date",
@@ -74,14 +74,13 @@ async fn migrate(config: &Config, format: Format) -> anyhow::Result<Exit> {
 
 /// The catalog, if it answers and there is one.
 async fn catalog(config: &Config) -> anyhow::Result<Catalog> {
-    let catalog = reached(config).await?;
+    let catalog = reached(wiring::catalog(config)?).await?;
     require_schema(&catalog).await?;
     Ok(catalog)
 }
 
 /// The same before anybody made its schema.
-async fn reached(config: &Config) -> anyhow::Result<Catalog> {
-    let catalog = wiring::catalog(config)?;
+async fn reached(catalog: Catalog) -> anyhow::Result<Catalog> {
     let reached = catalog.reach_session().await;
     reached.map_err(|error| anyhow!("{}; {}", chain(error.as_ref()), watch::remedy(&error)))?;
     Ok(catalog)

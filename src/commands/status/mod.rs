@@ -22,7 +22,7 @@ const CLEAR: &str = "\x1b[2J\x1b[H";
 
 pub(super) async fn status(config: &Config, options: &cli::Status, format: Format) -> anyhow::Result<Exit> {
     if !options.watch {
-        let catalog = super::reached(config).await?;
+        let catalog = super::reached(wiring::catalog_to_look(config)?).await?;
         print(&look(config, &catalog, options, format).await?)?;
         return Ok(Exit::Done);
     }
