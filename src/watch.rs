@@ -8,7 +8,9 @@ use anyhow::Context;
 use sqlx::migrate::MigrateError;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{AWAY, Catalog, Connection, POOLED_REMEDY, SchemaError, is_pooled, remedy_of, trouble, Trouble};
+use crate::catalog::{
+    AWAY, Catalog, Connection, POOLED_REMEDY, SchemaError, Trouble, is_pooled, remedy_of, trouble,
+};
 use crate::chain::chain;
 use crate::clock::Clock;
 use crate::health::{Health, Subject};
@@ -111,11 +113,9 @@ pub(crate) fn remedy(error: &anyhow::Error) -> &'static str {
         Some(SchemaError::Older { .. }) => {
             "run `stocktake migrate` as the owner of the schema: this daemon waits for it"
         }
-        Some(SchemaError::Migrate(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)))
-            if !matches!(trouble(error), Trouble::Locked | Trouble::Race) =>
-        {
-            remedy_of(error)
-        }
+        Some(SchemaError::Migrate(
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
+        )) if !matches!(trouble(error), Trouble::Locked | Trouble::Race) => remedy_of(error),
         Some(SchemaError::Migrate(_)) => {
             "wait, or end what holds a table that is to be changed: see pg_stat_activity"
         }

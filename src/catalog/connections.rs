@@ -5,8 +5,8 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 
 use super::rows::date;
-use super::{Catalog, Terms};
 use super::session::Session;
+use super::{Catalog, Terms};
 use crate::health::Subject;
 use crate::ignore::Ignore;
 use crate::model::{Horizon, Timestamp, Window};

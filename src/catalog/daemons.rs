@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use sqlx::postgres::types::PgInterval;
 use sqlx::FromRow;
+use sqlx::postgres::types::PgInterval;
 use time::OffsetDateTime;
 
 use super::Catalog;

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use super::due::take_due;
 use super::rows::Stacks;
-use super::{Catalog, Connection};
 use super::session::Session;
+use super::{Catalog, Connection};
 use crate::bucket::details::Head;
 use crate::model::{Change, Changed, State, VersionId};
 

@@ -2,6 +2,7 @@
 
 use sqlx::Error;
 
+use super::session::LONG_MAX;
 use super::{Catalog, Connection};
 use crate::chain::chain;
 
@@ -31,6 +32,7 @@ impl Catalog {
     /// When Postgres is away or refuses, or the rows are in use for longer.
     pub async fn forget(&self, connection: &Connection) -> Result<bool, sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
+        transaction.set_limit(LONG_MAX);
         sqlx::query("set local lock_timeout = '10s'").execute(&mut *transaction).await?;
         // As connecting does: it may be about to make the partition.
         sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")

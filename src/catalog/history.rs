@@ -6,6 +6,7 @@ use sqlx::FromRow;
 use sqlx::postgres::types::PgInterval;
 use time::OffsetDateTime;
 
+use super::session::LONG_MAX;
 use super::{Catalog, Connection};
 
 /// How long minutes are kept, in days.
@@ -64,6 +65,7 @@ impl Catalog {
             microseconds: i64::try_from(lag.as_micros()).unwrap_or(i64::MAX),
         };
         let mut transaction = self.pool.begin().await?;
+        transaction.set_limit(LONG_MAX);
         // In one order, or two daemons could wait for each other. Who was disconnected meanwhile has no minutes.
         sqlx::query(
             "insert into catalog.minutes (minute, events, lag, bucket, prefix)

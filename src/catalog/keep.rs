@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::types::PgInterval;
 
 use super::Catalog;
-use super::session::Session;
+use super::session::{LONG_MAX, Session};
 
 /// Days of the journal that are made ahead. Should nobody make more, changes are kept all the same,
 /// in one place for all days.
@@ -93,7 +93,7 @@ impl Catalog {
                  where received_at < clock_timestamp() - make_interval(secs => $1)))",
         ] {
             let query = sqlx::query(statement).bind(keep.as_secs_f64()).bind(PRUNED_AT_ONCE);
-            rows += query.execute(&self.pool).await?.rows_affected();
+            rows += query.execute(self.pool.within(LONG_MAX)).await?.rows_affected();
         }
         Ok(rows)
     }

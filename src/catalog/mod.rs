@@ -38,8 +38,8 @@ mod problems;
 mod quarantine;
 mod ranges;
 mod rechecks;
-mod repair;
 mod remedy;
+mod repair;
 mod reported;
 mod reports;
 mod retry;
@@ -78,8 +78,8 @@ pub use precedence::GIVE_WAY_MAX;
 pub use quarantine::{Aside, Quarantined};
 pub use ranges::{LEASE, Progress, Range};
 pub use rechecks::{Ask, Recheck};
-pub use repair::{Difference, Effect, Rehearsed, Repaired, Saved, Sighting};
 pub(crate) use remedy::{AWAY, remedy_of};
+pub use repair::{Difference, Effect, Rehearsed, Repaired, Saved, Sighting};
 pub use reported::{Reported, ReportedRow};
 pub use reports::{LastReport, Reading};
 pub use retry::{Trouble, trouble};
@@ -147,12 +147,8 @@ impl Catalog {
                 ("lock_timeout", READ_LOCK_LIMIT),
             ])
         });
-        let size = Size {
-            sessions: READERS_MAX,
-            wait: READ_PATIENCE,
-            statement: READ_ANSWER_MAX,
-            idle: READ_IDLE,
-        };
+        let size =
+            Size { sessions: READERS_MAX, wait: READ_PATIENCE, statement: READ_ANSWER_MAX, idle: READ_IDLE };
         Self::with(SessionPool::new(servers, size))
     }
 

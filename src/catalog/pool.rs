@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use deadpool::managed::{Manager, Metrics, Object, PoolError, RecycleError, RecycleResult, TimeoutType, Timeouts};
+use deadpool::managed::{
+    Manager, Metrics, Object, PoolError, RecycleError, RecycleResult, TimeoutType, Timeouts,
+};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, Error, PgConnection};
 use tokio::time::timeout;
 
-use super::settings::BEGIN;
 use super::session::{Bounded, STATEMENT_MAX, Session, Transaction};
+use super::settings::BEGIN;
 
 /// How long a session that was idle may take to answer before it is taken for lost.
 const PING_MAX: Duration = Duration::from_secs(3);
@@ -33,7 +35,7 @@ const IDLE_TIMES: u32 = 2;
 
 /// Postgres, or what is between it and us, stopped answering.
 #[derive(Debug, thiserror::Error)]
-#[error("the server does not answer: no answer to {to} within {limit:.0?}")]
+#[error("{}: no answer to {to} within {limit:.0?}", if self.is_of_session() { "the server stopped answering" } else { "the server does not answer" })]
 pub(crate) struct NoAnswer {
     to: &'static str,
     limit: Duration,
@@ -200,10 +202,14 @@ impl SessionPool {
         let idle = self.size.idle;
         self.pool.retain(|_, metrics| metrics.last_used() < idle);
         match Box::pin(self.pool.get()).await {
-            Ok(object) => Ok(Session::new(object, Arc::clone(state), Arc::clone(servers), self.size.statement)),
+            Ok(object) => {
+                Ok(Session::new(object, Arc::clone(state), Arc::clone(servers), self.size.statement))
+            }
             Err(PoolError::Backend(error)) => Err(error),
             Err(PoolError::Closed) => Err(Error::PoolClosed),
-            Err(PoolError::Timeout(TimeoutType::Wait)) if answers == state.answers.load(Ordering::Relaxed) => {
+            Err(PoolError::Timeout(TimeoutType::Wait))
+                if answers == state.answers.load(Ordering::Relaxed) =>
+            {
                 Err(no_answer("any statement under way", self.size.wait))
             }
             Err(_) => Err(Error::PoolTimedOut),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use sqlx::FromRow;
 
 use super::rows::date;
-use super::{Catalog, Counts, Run};
 use super::session::Session;
+use super::{Catalog, Counts, Run};
 use crate::model::{Span, Timestamp};
 
 /// How long a range that was taken is ours unless the lease is renewed. Who dies, or is cut off from
@@ -101,11 +101,7 @@ pub(super) async fn note_withheld(
 }
 
 /// Adds ranges that anybody may take.
-pub(super) async fn add(
-    transaction: &mut Session,
-    run_id: i64,
-    spans: &[Span],
-) -> Result<(), sqlx::Error> {
+pub(super) async fn add(transaction: &mut Session, run_id: i64, spans: &[Span]) -> Result<(), sqlx::Error> {
     let (after, to): (Vec<&str>, Vec<Option<&str>>) =
         spans.iter().map(|span| (span.after.as_str(), span.to.as_deref())).unzip();
     sqlx::query(

@@ -7,8 +7,8 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 
 use super::due::take_due;
-use super::{Catalog, Connection};
 use super::session::Session;
+use super::{Catalog, Connection};
 use crate::model::Doubt;
 
 /// A key that must be listed again.

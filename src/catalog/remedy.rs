@@ -20,7 +20,8 @@ const PROTOCOL: &str = "see that database.url leads to Postgres or a pooler in s
 const BUSY: &str = "see what keeps our sessions busy (pg_stat_activity, application_name stocktake), or raise database.max_connections";
 const READ_ONLY: &str = "have database.url lead to the primary (several hosts with target_session_attrs=read-write find it); if it \
                          does, take back default_transaction_read_only";
-const OTHER: &str = "see what the message says, and the log of Postgres; if that does not help, report it with both";
+const OTHER: &str =
+    "see what the message says, and the log of Postgres; if that does not help, report it with both";
 
 /// Remedies by SQLSTATE or the beginning of one; the first that fits counts. The codes are those of
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
@@ -30,24 +31,39 @@ const BY_CODE: [(&str, &str); 27] = [
     ("22", "report it with the message: a value should have been refused before"),
     ("23", "another transaction was first; if it goes on, report it with the message"),
     ("25006", READ_ONLY),
-    ("25P03", "see what makes this machine slow: Postgres ended a transaction that waited for us; it is tried again"),
+    (
+        "25P03",
+        "see what makes this machine slow: Postgres ended a transaction that waited for us; it is tried again",
+    ),
     ("28", "see that user and password in database.url are right, and that pg_hba.conf lets them in"),
     ("3D000", "create that database, or correct its name in database.url"),
     ("3F000", "bring the schema up to date: `stocktake migrate`"),
-    ("40", "another transaction was first, and it is tried again; if it goes on, see whose (pg_stat_activity) and \
-            that default_transaction_isolation is not serializable"),
+    (
+        "40",
+        "another transaction was first, and it is tried again; if it goes on, see whose (pg_stat_activity) and \
+            that default_transaction_isolation is not serializable",
+    ),
     ("42501", "give our role what it lacks: `stocktake doctor` says what, under permissions"),
     ("42P01", "bring the schema up to date: `stocktake migrate`"),
     ("42703", "bring the schema up to date: `stocktake migrate`"),
     ("42883", "bring the schema up to date: `stocktake migrate`"),
     ("53100", "make room where Postgres keeps its data"),
-    ("53200", "raise max_locks_per_transaction of Postgres and restart it (the hint in its log says if that is it; `stocktake doctor` \
-               says what is needed), or give Postgres more memory"),
-    ("53300", "see which programs have all connections of Postgres (pg_stat_activity) and end some, or raise its max_connections"),
+    (
+        "53200",
+        "raise max_locks_per_transaction of Postgres and restart it (the hint in its log says if that is it; `stocktake doctor` \
+               says what is needed), or give Postgres more memory",
+    ),
+    (
+        "53300",
+        "see which programs have all connections of Postgres (pg_stat_activity) and end some, or raise its max_connections",
+    ),
     ("53", "see the log of Postgres for what it ran out of"),
     ("54", "report it with the message: a key or value that is too large should have been put aside before"),
-    ("55000", "take the tables of schema catalog out of the publication that the log of Postgres names, or bring the schema up \
-               to date (`stocktake migrate`): since then all of them have a replica identity"),
+    (
+        "55000",
+        "take the tables of schema catalog out of the publication that the log of Postgres names, or bring the schema up \
+               to date (`stocktake migrate`): since then all of them have a replica identity",
+    ),
     ("55P03", "end the transaction that keeps a table of the catalog: `stocktake status` names it"),
     ("57014", "set statement_timeout = 0 for our role, or see what makes Postgres slow (pg_stat_activity)"),
     ("57P04", "create the database again, or correct its name in database.url"),

@@ -13,10 +13,10 @@ use super::ranges::{advance, note_withheld};
 use super::rechecks::{Ask, Recheck, ask, strike};
 use super::retry::retry;
 use super::rows::{date, load};
+use super::session::Session;
 use super::withheld::withhold;
 use super::write::write;
 use super::{Catalog, Connection, Progress, Range, Run};
-use super::session::Session;
 use crate::model::{Drift, Glance, Horizon, Listed, Slot, Stack, State, VersionId, Window};
 
 /// What a listing showed of one key. No entries: the key was not there.

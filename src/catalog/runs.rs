@@ -10,10 +10,10 @@ use super::connections::{Hold, hold};
 use super::ranges::add;
 use super::retry::retry;
 use super::rows::date;
+use super::session::Session;
 use super::starts::strike_off;
 use super::unrepresentable::forget_unlisted;
 use super::{Catalog, Connection, Trigger};
-use super::session::Session;
 use crate::model::{Drift, Span, Timestamp};
 
 /// A run under way, on which several processes may be at work. It outlives them.

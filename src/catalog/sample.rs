@@ -1,6 +1,7 @@
 //! Where a run is cut into parts, as far as rows tell.
 
 use super::held::bounds;
+use super::session::LONG_MAX;
 use super::{Catalog, Connection};
 use crate::model::{Sample, Span, after_prefix};
 
@@ -36,7 +37,7 @@ impl Catalog {
         .bind(prefix)
         .bind(after_prefix(prefix))
         .bind(percent as f32)
-        .fetch_all(&self.pool)
+        .fetch_all(self.pool.within(LONG_MAX))
         .await?;
         let rows = keys.len() as f64 * 100.0 / percent;
         Ok(Sample::of(keys, rows))

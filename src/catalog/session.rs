@@ -111,7 +111,10 @@ impl Session {
         self.settle(answer)
     }
 
-    async fn fetch_first<'q, E: Execute<'q, Postgres> + 'q>(&mut self, query: E) -> Result<Option<PgRow>, Error> {
+    async fn fetch_first<'q, E: Execute<'q, Postgres> + 'q>(
+        &mut self,
+        query: E,
+    ) -> Result<Option<PgRow>, Error> {
         let (connection, wait) = self.start()?;
         let answer = wait.answer("a statement", connection.fetch_optional(query)).await;
         self.settle(answer)
@@ -178,7 +181,8 @@ fn is_lost(error: &Error) -> bool {
         // <https://www.postgresql.org/docs/current/errcodes-appendix.html>: read_only_sql_transaction, idle in a
         // transaction for too long, and shutdowns.
         Error::Database(error) => error.code().is_some_and(|code| {
-            matches!(&*code, "25006" | "25P03" | "57P01" | "57P02" | "57P03" | "57P05") || code.starts_with("08")
+            matches!(&*code, "25006" | "25P03" | "57P01" | "57P02" | "57P03" | "57P05")
+                || code.starts_with("08")
         }),
         _ => false,
     }
@@ -264,7 +268,9 @@ impl<'a> Bounded<'a> {
 }
 
 /// Collects what a statement answers before any of it is handed on, so that one deadline covers all of it.
-fn streamed<'e>(answer: impl Future<Output = Result<Vec<Step>, Error>> + Send + 'e) -> BoxStream<'e, Result<Step, Error>> {
+fn streamed<'e>(
+    answer: impl Future<Output = Result<Vec<Step>, Error>> + Send + 'e,
+) -> BoxStream<'e, Result<Step, Error>> {
     stream::once(answer).map_ok(|steps| stream::iter(steps.into_iter().map(Ok))).try_flatten().boxed()
 }
 

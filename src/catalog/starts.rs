@@ -3,8 +3,8 @@
 use sqlx::FromRow;
 use time::OffsetDateTime;
 
-use super::{Catalog, Connection};
 use super::session::Session;
+use super::{Catalog, Connection};
 use crate::bucket::Versioning;
 
 /// What a run is good for: the word in `catalog.reconciliations.reason`.

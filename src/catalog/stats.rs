@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 use super::rows::Stacks;
+use super::session::{LONG_MAX, Session};
 use super::{Catalog, Connection, Run};
-use super::session::Session;
 use crate::model::{Stack, State};
 
 /// From so many rows on, changes are summed up: reading fewer takes no time.
@@ -102,6 +102,7 @@ impl Catalog {
     ) -> Result<u64, sqlx::Error> {
         let _share = self.share().await;
         let mut transaction = self.pool.begin().await?;
+        transaction.set_limit(LONG_MAX);
         let is_alone: bool =
             sqlx::query_scalar("select pg_try_advisory_xact_lock(hashtextextended('stats ' || $1, 0))")
                 .bind(&connection.bucket)
@@ -142,7 +143,7 @@ impl Catalog {
         let _share = self.share().await;
         sqlx::query_scalar("select count(*) from catalog.wrong_stats($1)")
             .bind(bucket)
-            .fetch_one(&self.pool)
+            .fetch_one(self.pool.within(LONG_MAX))
             .await
     }
 
@@ -170,7 +171,7 @@ impl Catalog {
             "select catalog.fold_stats() where $1 <= (select count(*) from (select from catalog.stats limit $1) as waiting)",
         )
         .bind(FOLD_MIN)
-        .execute(&self.pool)
+        .execute(self.pool.within(LONG_MAX))
         .await
         .map(drop)
     }

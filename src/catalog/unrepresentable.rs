@@ -2,9 +2,9 @@
 
 use time::OffsetDateTime;
 
-use super::session::Session;
 use super::connections::{Hold, hold};
 use super::retry::retry;
+use super::session::Session;
 use super::{Catalog, Connection, Run};
 use crate::model::RawKey;
 

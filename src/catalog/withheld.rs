@@ -12,8 +12,8 @@ use super::repair::{Removals, observe};
 use super::retry::retry;
 use super::rows::date;
 use super::runs::{Ending, end};
-use super::{Catalog, Connection, Repaired, Run, Sighting};
 use super::session::Session;
+use super::{Catalog, Connection, Repaired, Run, Sighting};
 use crate::model::{Content, Listed, State, Timestamp, VersionId, Window, after_prefix};
 
 /// So many removals a run may always make: small buckets are emptied now and then.

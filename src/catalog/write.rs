@@ -3,8 +3,8 @@
 use time::OffsetDateTime;
 
 use super::rows::{Stacks, date};
-use super::stats::note;
 use super::session::Session;
+use super::stats::note;
 use crate::model::{Content, Stack, State, Timestamp, Write};
 
 /// Rows as arrays, one for each column: a statement for any number of rows.

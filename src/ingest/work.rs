@@ -114,7 +114,12 @@ async fn apply(plant: &Plant, batch: Vec<Work>, settings: Settings) {
                 let waits = matches!(kind, Trouble::Locked | Trouble::Away);
                 if waits && !watch::waits_for_lock(&error, &plant.health) {
                     // The receivers pause at once; the database's watch will tell when it is back.
-                    plant.health.problem(Subject::Database, said, crate::catalog::remedy_of(&error), (plant.clock)());
+                    plant.health.problem(
+                        Subject::Database,
+                        said,
+                        crate::catalog::remedy_of(&error),
+                        (plant.clock)(),
+                    );
                 } else if kind == Trouble::Other && !is_forgotten(&error) {
                     // Postgres is there, and takes no event of this bucket.
                     let remedy = crate::catalog::remedy_of(&error);

@@ -9,10 +9,10 @@ use maud::html;
 
 use super::layout::{Frame, Tone};
 use super::{Page, show};
+use crate::catalog::remedy_of;
 use crate::catalog::{READ_LIMIT, Trouble, trouble};
 use crate::chain::chain;
 use crate::health::Problem;
-use crate::catalog::remedy_of;
 
 /// A statement that was given up: `statement_timeout`.
 const CANCELED: &str = "57014";

@@ -107,7 +107,7 @@ async fn connections_that_are_cut_and_stalled_in_the_middle_of_a_batch_lose_noth
 }
 
 #[tokio::test]
-async fn a_database_that_is_full_or_read_only_is_waited_for() {
+async fn a_database_that_is_full_is_waited_for() {
     let stage = Stage::forgiving(INVISIBLE).await;
     let bucket = stage.name("full");
     stage.bucket(&bucket, Some(Enabled)).await;
@@ -132,23 +132,6 @@ async fn a_database_that_is_full_or_read_only_is_waited_for() {
     tell("drop trigger fill on catalog.slots".to_owned()).await;
     daemon.until_ready().await;
 
-    // What those who are connected cannot do any more when the server becomes a standby.
-    let name = stage.database.rsplit('/').next().unwrap();
-    let reconnect = "select pg_terminate_backend(pid) from pg_stat_activity
-                     where application_name = 'stocktake' and datname = current_database()";
-    tell(format!("alter database {name} set default_transaction_read_only = on; {reconnect}")).await;
-    daemon.until_readyz(503, "read-only transaction").await;
-    // Longer than from one look at the database to the next: reading it is not enough to be ready.
-    for _ in 0..60 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let (code, body) = daemon.get("/readyz").await.unwrap();
-        assert_eq!(code, 503, "{body}");
-    }
-    tell(format!(
-        "set transaction read write; alter database {name} reset default_transaction_read_only; {reconnect}"
-    ))
-    .await;
-    daemon.until_ready().await;
     writer.stop().await;
     stage.must_be_true(&config, &bucket).await;
     assert_eq!(stage.count("select count(*) from catalog.quarantine").await, 0);

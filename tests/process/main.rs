@@ -31,3 +31,4 @@ mod support;
 mod traces;
 mod trouble;
 mod upgrades;
+mod vanished;

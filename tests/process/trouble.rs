@@ -43,7 +43,7 @@ async fn a_database_that_takes_connections_and_says_nothing_is_waited_for_too() 
     relay.stall();
     let config = Config { database: url, ..stage.config_of(&[&bucket]) };
     let mut daemon = stage.start(&config);
-    daemon.until_readyz(503, "no answer within").await;
+    daemon.until_readyz(503, "the server does not answer").await;
     relay.close();
     daemon.until_ready().await;
     stage.must_be_equal(&[&bucket]).await;

@@ -1,7 +1,8 @@
 """A Postgres of one test's own, which does as it is told on standard input, and says each time that it is done.
 
 `stop`: as an administrator stops it. `kill`: all of its processes at once, by SIGKILL. `start`: it comes back.
-At first, and after each `start`, its URL is printed. It ends with its input.
+`standby`: it is stopped and comes back, and a standby follows it. At first, and after each `start`, its URL is printed; after `standby` that of the
+standby. It ends with its input.
 """
 
 import os
@@ -19,7 +20,7 @@ SETTINGS = ["fsync=off", "full_page_writes=off", "synchronous_commit=on"]
 def main():
     with stoppable(), run_folder(prepare.home()) as folder:
         cluster = servers.Cluster(folder, SETTINGS)
-        server = cluster.start()
+        server, standby = cluster.start(), None
         try:
             tell(cluster.url)
             for word in sys.stdin:
@@ -34,7 +35,15 @@ def main():
                     case "start":
                         server = cluster.start()
                         tell(cluster.url)
+                    case "standby":
+                        server.stop()
+                        (folder / "standby").mkdir(mode=0o755)
+                        follower = servers.Standby(folder / "standby", cluster)
+                        server, standby = cluster.start(), follower.start()
+                        tell(follower.url)
         finally:
+            if standby:
+                standby.stop()
             server.stop()
 
 

@@ -211,6 +211,24 @@ class Cluster:
         return f"postgres://postgres@{HOST}:{self.port}/postgres"
 
 
+class Standby(Cluster):
+    """A standby that follows a primary: a copy of its files, made while it is stopped."""
+
+    def __init__(self, folder, primary):
+        self.primary = primary
+        super().__init__(folder, primary.settings)
+
+    def initialise(self):
+        shutil.copytree(self.primary.data, self.data, dirs_exist_ok=True)
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        (self.data / "standby.signal").touch()
+        with (self.data / "postgresql.auto.conf").open("a") as settings:
+            settings.write(f"primary_conninfo = 'host={HOST} port={self.primary.port} user=postgres'\n")
+        if self.user is not None:
+            for path in (self.data, *self.data.rglob("*")):
+                os.chown(path, self.user, self.user)
+
+
 @contextlib.contextmanager
 def postgres(folder, settings=()):
     """Runs a new cluster in `folder`; gives the URL of its database `postgres`, and where its programs are."""

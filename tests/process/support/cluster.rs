@@ -53,9 +53,15 @@ impl Cluster {
         self.order("start").await;
     }
 
-    async fn order(&mut self, order: &str) {
+    /// Starts it anew, with a standby that follows it. The host and port of that.
+    pub(crate) async fn standby(&mut self) -> String {
+        let url = Url::parse(&self.order("standby").await).unwrap();
+        format!("{}:{}", url.host_str().unwrap(), url.port().unwrap())
+    }
+
+    async fn order(&mut self, order: &str) -> String {
         self.orders.write_all(format!("{order}\n").as_bytes()).await.unwrap();
-        self.answer().await;
+        self.answer().await
     }
 
     async fn answer(&mut self) -> String {
