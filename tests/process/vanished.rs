@@ -39,9 +39,13 @@ async fn freeze(buckets: usize) {
         until_stuck(&stage).await;
         relay.freeze();
         lock.rollback().await.unwrap();
-        let merged = format!("select count(*) from catalog.objects where key = 'key {round}'");
+        let merged = async || -> i64 {
+            let merged = "select count(*) from catalog.objects where key = $1";
+            let merged = sqlx::query_scalar(merged).bind(format!("key {round}"));
+            merged.fetch_one(&stage.pool).await.unwrap()
+        };
         let all = async {
-            while stage.count(&merged).await < i64::try_from(buckets).unwrap() {
+            while merged().await < i64::try_from(buckets).unwrap() {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         };
