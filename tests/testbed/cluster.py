@@ -1,7 +1,7 @@
 """A Postgres of one test's own, which does as it is told on standard input, and says each time that it is done.
 
 `stop`: as an administrator stops it. `kill`: all of its processes at once, by SIGKILL. `start`: it comes back.
-At first, and after each `start`, its URL is printed. It ends with its input.
+Arguments are further settings of it, `name=value`. At first, and after each `start`, its URL is printed. It ends with its input.
 """
 
 import os
@@ -18,7 +18,7 @@ SETTINGS = ["fsync=off", "full_page_writes=off", "synchronous_commit=on"]
 
 def main():
     with stoppable(), run_folder(prepare.home()) as folder:
-        cluster = servers.Cluster(folder, SETTINGS)
+        cluster = servers.Cluster(folder, [*SETTINGS, *sys.argv[1:]])
         server = cluster.start()
         try:
             tell(cluster.url)
