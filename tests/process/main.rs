@@ -12,6 +12,7 @@ mod credentials;
 mod database;
 mod endings;
 mod faults;
+mod foreign;
 mod health;
 mod inventory;
 mod locked;

@@ -1,8 +1,8 @@
 """A Postgres of one test's own, which does as it is told on standard input, and says each time that it is done.
 
 `stop`: as an administrator stops it. `kill`: all of its processes at once, by SIGKILL. `start`: it comes back.
-`standby`: it is stopped and comes back, and a standby follows it. At first, and after each `start`, its URL is printed; after `standby` that of the
-standby. It ends with its input.
+`standby`: it is stopped and comes back, and a standby follows it. At first, and after each `start`, its URL is printed; after
+`standby` that of the standby. Arguments are further settings of it, `name=value`. It ends with its input.
 """
 
 import os
@@ -19,7 +19,7 @@ SETTINGS = ["fsync=off", "full_page_writes=off", "synchronous_commit=on"]
 
 def main():
     with stoppable(), run_folder(prepare.home()) as folder:
-        cluster = servers.Cluster(folder, SETTINGS)
+        cluster = servers.Cluster(folder, [*SETTINGS, *sys.argv[1:]])
         server, standby = cluster.start(), None
         try:
             tell(cluster.url)

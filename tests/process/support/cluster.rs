@@ -20,9 +20,14 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts one, and leads `stage` to a new database in it.
     pub(crate) async fn of(stage: &mut Stage) -> Self {
+        Self::with(stage, &[]).await
+    }
+
+    /// The same with further settings, `name=value`.
+    pub(crate) async fn with(stage: &mut Stage, settings: &[&str]) -> Self {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testbed/cluster.py");
         let mut command = Command::new(&stage.python);
-        command.arg("-B").arg(program).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg("-B").arg(program).args(settings).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let orders = child.stdin.take().unwrap();
         let answers = BufReader::new(child.stdout.take().unwrap()).lines();
