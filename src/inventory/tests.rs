@@ -142,8 +142,7 @@ fn keys_that_the_catalog_cannot_hold_are_told_apart() {
     let bytes = report::csv(&rows, report::ALL_VERSIONS);
     let (sender, mut receiver) = mpsc::channel(4);
     let manifest = manifest(&bytes, Some(report::ALL_VERSIONS));
-    let found =
-        read(spooled(&bytes), "a.csv.gz", &manifest, |_| true, &Ignore::default(), &sender).unwrap();
+    let found = read(spooled(&bytes), "a.csv.gz", &manifest, |_| true, &Ignore::default(), &sender).unwrap();
     let reasons: Vec<_> = found.iter().map(|key| key.reason.as_str()).collect();
     assert_eq!(reasons, ["nul", "too_long"]);
     let keys: Vec<_> = receiver.try_recv().unwrap().into_iter().map(|(key, _)| key).collect();

@@ -281,10 +281,7 @@ fn a_page_may_end_with_a_key_that_is_not_utf8() {
     // The last text of the page is nearer, and may have more versions.
     let entries = [version("b%F4%8F%BF%BFx", "1"), version("b%FF1", "1")].concat();
     let listing = parse_str(&document(&[truncated, &entries])).unwrap();
-    assert_eq!(
-        listing.next,
-        Some(Cursor { seen: b"b\xFF1".to_vec(), ..cursor("b\u{10FFFF}x", Some("1")) })
-    );
+    assert_eq!(listing.next, Some(Cursor { seen: b"b\xFF1".to_vec(), ..cursor("b\u{10FFFF}x", Some("1")) }));
     // One with a NUL, or a long one, is text enough.
     let listing = parse_str(&document(&[truncated, &version("b%00", "1")])).unwrap();
     assert_eq!(listing.next, Some(cursor("b\0", Some("1"))));

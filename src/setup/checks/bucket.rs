@@ -58,7 +58,8 @@ fn nothing(subject: &Subject, wish: &Wish, neighbours: &Looked<Vec<String>>) -> 
         Ok(neighbours) if neighbours.is_empty() => subject.ok(CHECK, found),
         Ok(neighbours) => {
             // Escapes show what differs where it looks the same.
-            let named: Vec<String> = neighbours.iter().map(|name| format!("\"{}\"", name.escape_default())).collect();
+            let named: Vec<String> =
+                neighbours.iter().map(|name| format!("\"{}\"", name.escape_default())).collect();
             subject.warning(
                 CHECK,
                 format!("{found} (\"{}\"), but some begin with {}", wish.prefix.escape_default(), named.join(", ")),
@@ -66,7 +67,9 @@ fn nothing(subject: &Subject, wish: &Wish, neighbours: &Looked<Vec<String>>) -> 
                  slash count",
             )
         }
-        Err(_) => subject.ok(CHECK, format!("{found}; whether some begin with a similar prefix could not be asked")),
+        Err(_) => {
+            subject.ok(CHECK, format!("{found}; whether some begin with a similar prefix could not be asked"))
+        }
     }
 }
 

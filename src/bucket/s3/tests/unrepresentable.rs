@@ -44,12 +44,7 @@ async fn a_page_ends_with_a_key_that_is_no_text() {
 
 #[tokio::test]
 async fn a_row_longer_than_a_page_is_passed_over_and_nothing_else() {
-    let answers = pages([
-        (&["a", "b%FF1"], MORE),
-        (&["b%FF1"], MORE),
-        (&["c", "cx"], END),
-        (&["d"], END),
-    ]);
+    let answers = pages([(&["a", "b%FF1"], MORE), (&["b%FF1"], MORE), (&["c", "cx"], END), (&["d"], END)]);
     let (server, bucket) = serve(answers).await;
     let (keys, raw) = list_all(&bucket).await;
     assert_eq!(keys, ["a", "c", "cx", "d"]);
