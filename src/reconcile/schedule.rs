@@ -304,10 +304,8 @@ fn unrepresentable(keys: &UnrepresentableKeys) -> String {
     let more = if *count >= UNREPRESENTABLE_MAX { " or more" } else { "" };
     let shown = first[..first.len().min(KEY_SHOWN_MAX)].escape_ascii();
     let rest = if first.len() > KEY_SHOWN_MAX { "…" } else { "" };
-    format!(
-        "the catalog cannot hold {}{more} keys of the bucket, the first of them \"{shown}{rest}\" ({reason})",
-        grouped(*count)
-    )
+    let keys = if *count == 1 { "1 key".to_owned() } else { format!("{}{more} keys", grouped(*count)) };
+    format!("the catalog cannot hold {keys} of the bucket, in byte order first \"{shown}{rest}\" ({reason})")
 }
 
 /// S3 is spared where it keeps refusing. Postgres is asked all the time anyway, and once it is back
