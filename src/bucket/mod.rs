@@ -12,6 +12,7 @@ pub mod listing;
 mod objects;
 mod pace;
 mod reader;
+pub mod region;
 pub mod rules;
 pub mod s3;
 
