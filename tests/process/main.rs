@@ -18,6 +18,7 @@ mod locked;
 mod messages;
 mod modes;
 mod pooler;
+mod providers;
 mod reconcile;
 mod rollout;
 mod runs;
