@@ -47,10 +47,6 @@ impl Database {
         let max_connections = section.number("max_connections", 1..=CONNECTIONS_MAX);
         let connect_timeout = section.duration("connect_timeout", CONNECT_TIMEOUT_MIN..=CONNECT_TIMEOUT_MAX);
         let of_url = url.connect_timeout().filter(|_| !section.is_written("connect_timeout"));
-        Self {
-            max_connections,
-            connect_timeout: of_url.unwrap_or(connect_timeout),
-            url,
-        }
+        Self { max_connections, connect_timeout: of_url.unwrap_or(connect_timeout), url }
     }
 }
