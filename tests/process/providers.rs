@@ -29,6 +29,7 @@ impl Place {
         stage.credentials_file = Some(stage.folder.join("no-credentials").display().to_string());
         stage.more.push(("AWS_EC2_METADATA_DISABLED", "true".to_owned()));
         stage.more.push(("HOME", stage.folder.display().to_string()));
+        stage.more.push(("AWS_ENDPOINT_URL", front.url.clone()));
         Self { stage, front, config, bucket }
     }
 
