@@ -1,11 +1,16 @@
 //! The SDK's default chain, asked anew each time.
 
+use std::error::Error;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_config::Region;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, Result, future};
 
 use crate::{clock, metrics};
@@ -66,7 +71,7 @@ impl Anew {
                 tracing::debug!(%error, "look for credentials; the last ones are used again");
                 last.clone()
             }
-            (Err(error), _) => return Err(error),
+            (Err(error), _) => return Err(with_token_file(error)),
         };
         let since_1970 = end(&found).and_then(|end| end.duration_since(SystemTime::UNIX_EPOCH).ok());
         metrics::credentials_end().set(since_1970.unwrap_or_default().as_secs_f64());
@@ -74,6 +79,42 @@ impl Anew {
         *last = Some(found.clone());
         Ok(found)
     }
+}
+
+/// The error with the file of a web identity token that cannot be read, which the SDK does not name.
+fn with_token_file(error: CredentialsError) -> CredentialsError {
+    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+    if !causes.any(|cause| cause.is::<io::Error>()) {
+        return error;
+    }
+    let unreadable = |file: PathBuf| fs::File::open(&file).err().map(|error| (file, error));
+    match token_files().into_iter().find_map(unreadable) {
+        Some((file, error)) => CredentialsError::provider_error(format!(
+            "failed to read the web identity token file {}: {error}",
+            file.display()
+        )),
+        None => error,
+    }
+}
+
+/// The files of web identity tokens that the environment and the profiles name.
+fn token_files() -> Vec<PathBuf> {
+    const KEY: &str = "web_identity_token_file";
+    let named = |variable: &str| std::env::var_os(variable).map(PathBuf::from);
+    let of_home = |file: &str| named("HOME").map(|home| home.join(file));
+    let profiles = [
+        named("AWS_CONFIG_FILE").or_else(|| of_home(".aws/config")),
+        named("AWS_SHARED_CREDENTIALS_FILE").or_else(|| of_home(".aws/credentials")),
+    ];
+    let mut files = Vec::from_iter(named("AWS_WEB_IDENTITY_TOKEN_FILE"));
+    for text in profiles.into_iter().flatten().filter_map(|file| fs::read_to_string(file).ok()) {
+        let of_line = |line: &str| {
+            let (key, value) = line.split_once('=')?;
+            (key.trim() == KEY).then(|| PathBuf::from(value.trim()))
+        };
+        files.extend(text.lines().filter_map(of_line));
+    }
+    files
 }
 
 impl ProvideCredentials for Anew {

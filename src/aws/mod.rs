@@ -12,6 +12,7 @@ use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation,
 mod codes;
 mod credentials;
 mod fault;
+mod partition;
 mod remedy;
 #[cfg(test)]
 pub(crate) mod scripted;
@@ -21,6 +22,7 @@ pub(crate) mod xml;
 pub use codes::CODES;
 pub(crate) use credentials::end;
 pub(crate) use fault::Call;
+pub(crate) use partition::{bucket_arn, domain, partition};
 pub(crate) use remedy::BROKEN_OFF;
 pub(crate) use watch::Watch;
 
@@ -194,6 +196,24 @@ mod tests {
             assert!(asked.target.starts_with("/b"), "the path style: {}", asked.target);
         }
         assert_eq!(asked.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn names_that_dns_cannot_have_stand_in_the_path() {
+        // Without the environment, which may have an endpoint.
+        let config = SdkConfig::builder().behavior_version(BehaviorVersion::v2026_01_12());
+        let config = config.region(Region::new("us-east-1")).credentials_provider(credentials()).build();
+        let long = "x".repeat(255);
+        for (name, url) in [
+            ("genomics", "https://genomics.s3.us-east-1.amazonaws.com/k?"),
+            ("My_Bucket", "https://s3.us-east-1.amazonaws.com/My_Bucket/k?"),
+            ("UPPER.Case", "https://s3.us-east-1.amazonaws.com/UPPER.Case/k?"),
+            (&long, &format!("https://s3.us-east-1.amazonaws.com/{long}/k?")),
+        ] {
+            let signed = aws_sdk_s3::presigning::PresigningConfig::expires_in(CONNECT_TIMEOUT).unwrap();
+            let request = s3(&config).get_object().bucket(name).key("k").presigned(signed).await.unwrap();
+            assert!(request.uri().starts_with(url), "{}", request.uri());
+        }
     }
 
     #[test]

@@ -96,6 +96,18 @@ const TELLING: &[(&str, &str)] = &[
         "see that the access key exists and is active; in a region that accounts must turn on first, such as me-central-1, \
          see that the account has done so",
     ),
+    (
+        "web identity token file",
+        "see that the file exists and that the user Stocktake runs as may read it: on Kubernetes, that the service account has \
+         the annotation with the role, and that the pod was made after it; AWS_WEB_IDENTITY_TOKEN_FILE or the profile names it",
+    ),
+    ("SSO", LOGGED_OUT),
+    (".aws/sso/cache", LOGGED_OUT),
+    (
+        "external process",
+        "run the credential_process of the profile as the user Stocktake runs as: it must end with 0 and print JSON with Version 1, \
+         AccessKeyId and SecretAccessKey",
+    ),
     ("Missing Region", "set region in [aws], or in the section of the queue or bucket; or AWS_REGION"),
     (
         "not authorized to perform: kms:",
@@ -126,6 +138,8 @@ const TELLING: &[(&str, &str)] = &[
     ),
 ];
 
+const LOGGED_OUT: &str = "run `aws sso login` for the profile as the user Stocktake runs as, and see that HOME is that user's; such a \
+                          session ends after some hours, so a daemon is better given a role";
 const DISABLED: &str = "enable the key that the answer is about, or encrypt with another";
 const UNUSABLE: &str = "see the state of the key that the answer is about: one that is about to be deleted, or waits for its material, \
                         cannot be used; take that back, or encrypt with another";
@@ -158,8 +172,8 @@ pub(super) fn remedy(kind: Kind, failed: &Failed<'_>) -> String {
         ),
         (Kind::Absent, _) => {
             let check = format!("check that {resource} exists in this account and region, and the endpoint");
-            match resource.strip_prefix("arn:aws:s3:::").filter(|_| is_bucket(permission, answer)) {
-                Some(bucket) => format!(
+            match resource.split_once(":s3:::").filter(|_| is_bucket(permission, answer)) {
+                Some((_, bucket)) => format!(
                     "{check}; if a bucket that is connected was deleted for good, `stocktake disconnect --bucket {bucket} \
                      --drop-rows --apply` forgets it"
                 ),
@@ -244,6 +258,21 @@ mod tests {
                 "no credentials could be had: AccessDenied: User: u is not authorized to perform: sts:AssumeRole on resource: r"
                     .to_owned(),
                 "trust policy names us and our external_id",
+            ),
+            (
+                Kind::Credentials,
+                "no credentials could be had: failed to read the web identity token file /t: No such file".to_owned(),
+                "the service account has",
+            ),
+            (
+                Kind::Credentials,
+                "no credentials could be had: failed to load the cached SSO token".to_owned(),
+                "`aws sso login`",
+            ),
+            (
+                Kind::Credentials,
+                "no credentials could be had: Error retrieving credentials: external process exited with code 1".to_owned(),
+                "credential_process",
             ),
             (Kind::Other, "InvalidArgument: Unable to validate the following destination configurations".to_owned(), "--skip-validation"),
             (Kind::Other, "InvalidArgument: Configurations overlap. Configurations on the same bucket cannot share a common event type.".to_owned(), "the ways round"),

@@ -13,6 +13,7 @@ mod objects;
 mod pace;
 mod raw;
 mod reader;
+pub mod region;
 pub mod rules;
 pub mod s3;
 

@@ -12,7 +12,7 @@ use super::pace::Pace;
 use super::reader::{List, ListReader};
 use super::rules::Rules;
 use super::{Cursor, PAGE_MAX, Page, Versioning, raw};
-use crate::aws::{Call, Watch};
+use crate::aws::{Call, Watch, bucket_arn};
 use crate::fault::{Fault, Kind};
 use crate::model::Window;
 
@@ -65,8 +65,13 @@ impl Bucket {
         Self { name: name.into(), client, pace, has_objects_only: Arc::default() }
     }
 
+    /// As policies name it.
+    fn arn(&self) -> String {
+        bucket_arn(self.client.config().region(), &self.name)
+    }
+
     fn call(&self, action: String, permission: &'static str) -> Call {
-        Call { action, permission, resource: format!("arn:aws:s3:::{}", self.name) }
+        Call { action, permission, resource: self.arn() }
     }
 
     async fn list_versions(&self, prefix: &str, after: Option<&Cursor>) -> Result<Page, Fault> {

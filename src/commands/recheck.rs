@@ -6,6 +6,7 @@ use serde_json::json;
 use super::policy::{beginnings, parts};
 use super::table::table;
 use super::{Usage, print};
+use crate::bucket::region::admitted;
 use crate::catalog::{Catalog, Connection};
 use crate::chain::chain;
 use crate::cli::{Exit, Format, Recheck};
@@ -53,6 +54,10 @@ pub(super) async fn recheck(
             section.name
         );
         let bucket = clients.bucket(section).await;
+        if let Some(required) = &section.required_region {
+            let place = admitted(&bucket, &section.name, Some(required)).await;
+            place.map_err(|fault| anyhow!("recheck key {key:?}: {}; {}", chain(&fault), fault.remedy))?;
+        }
         let outcome = one(&bucket, &catalog, &connection, key, clock).await;
         done.push((
             key,

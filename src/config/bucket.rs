@@ -17,6 +17,10 @@ const RECONCILE_MAX: Duration = Duration::from_secs(31_557_600);
 const REQUESTS_PER_SECOND_MAX: u32 = 100_000;
 /// A statement about many keys opens each of them, with its three indexes.
 const PARTITIONS_MAX: u32 = 64;
+/// The region where buckets from before March 2018 may have names that DNS cannot have.
+const LEGACY_REGION: &str = "us-east-1";
+/// The longest name of such a bucket.
+const LEGACY_NAME_MAX: usize = 255;
 /// The longest key S3 takes, in bytes of UTF-8.
 const PREFIX_BYTES_MAX: usize = 1_024;
 
@@ -74,8 +78,12 @@ impl Bucket {
         }
 
         let name = section.optional("name").unwrap_or_default();
-        if let Err(message) =
-            if name.is_empty() { Ok(()) } else { check_name(&name, access.endpoint_url.is_some()) }
+        if !name.is_empty()
+            && let Err(message) = check_name(
+                &name,
+                access.endpoint_url.is_some(),
+                access.region.as_deref() == Some(LEGACY_REGION),
+            )
         {
             section.mistake("name", message);
         }
@@ -169,8 +177,9 @@ fn reconcile_every(section: &mut Section<'_>) -> Option<Duration> {
 
 /// The naming rules of general purpose buckets
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>); compatible
-/// stores have rules of their own.
-fn check_name(name: &str, compatible: bool) -> Result<(), String> {
+/// stores have rules of their own, and old buckets of us-east-1 were made under wider ones. The SDK names those in the
+/// path.
+fn check_name(name: &str, compatible: bool, is_legacy_region: bool) -> Result<(), String> {
     if name.starts_with("arn:") || name.contains("://") || name.contains('/') {
         return Err(format!(
             "must be the bucket's bare name, not {name:?}; what follows a / belongs in prefix"
@@ -199,12 +208,18 @@ fn check_name(name: &str, compatible: bool) -> Result<(), String> {
         && bytes.last().is_some_and(|&byte| end(byte))
         && !name.contains("..")
         && name.parse::<Ipv4Addr>().is_err();
-    if valid || compatible {
+    let is_legacy_name = (3..=LEGACY_NAME_MAX).contains(&bytes.len())
+        && bytes.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if valid || compatible || (is_legacy_name && is_legacy_region) {
         return Ok(());
     }
+    let legacy = match is_legacy_name {
+        true => "; for a bucket that was made in us-east-1 before 2018, set region = \"us-east-1\"",
+        false => "",
+    };
     Err(format!(
         "{name:?} cannot be a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens, a letter or digit \
-         at both ends, no two dots together and not an IP address"
+         at both ends, no two dots together and not an IP address{legacy}"
     ))
 }
 

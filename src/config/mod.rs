@@ -83,7 +83,9 @@ pub struct Config {
 /// Reads the configuration: `file` if it is given, else the one `STOCKTAKE_CONFIG` names, else
 /// `config/default.toml` if it is there; and over it the rest of `env`, see [`environment`].
 pub fn load(file: Option<&Path>, env: HashMap<String, String>) -> Result<Config, Errors> {
-    parse(source::read(file, &env)?, &env)
+    let config = parse(source::read(file, &env)?, &env)?;
+    let mistakes = config.database.mistakes_of_environment();
+    if mistakes.is_empty() { Ok(config) } else { Err(Errors { origin: config.origin, mistakes }) }
 }
 
 /// The variables of this process that are ours, to be given to [`load`].

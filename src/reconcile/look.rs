@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::schedule::Keeper;
 use super::trouble::Trouble;
+use crate::bucket::region::admitted;
 use crate::bucket::rules::{Destination, NEEDED, Reach, Rule, Rules};
 use crate::bucket::{Bucket, Objects, Versioning};
 use crate::catalog::{Look, Reason};
@@ -19,8 +20,7 @@ impl<B: Bucket + Objects> Keeper<B> {
     /// Looks, notes what it sees, and asks for a run where that has changed.
     pub(super) async fn look(&self) -> Result<(), Trouble> {
         let bucket = &self.bucket;
-        let region = bucket.region().await?;
-        self.insist_on_region(&region)?;
+        let region = admitted(&**bucket, &self.connection.bucket, self.schedule.region.as_deref()).await?;
         let (versioning, _) = bucket.versioning().await?;
         let notifications = match self.schedule.queues.is_empty() {
             true => None,
@@ -94,20 +94,6 @@ impl<B: Bucket + Objects> Keeper<B> {
             }
         }
         Some((rules.canonical(prefix), missing.is_none()))
-    }
-
-    fn insist_on_region(&self, found: &str) -> Result<(), Fault> {
-        let Some(wanted) = self.schedule.region.as_deref().filter(|wanted| *wanted != found) else {
-            return Ok(());
-        };
-        let bucket = &self.connection.bucket;
-        Err(Fault {
-            action: format!("look for bucket {bucket:?} in {wanted}"),
-            kind: Kind::WrongRegion,
-            answer: format!("it is in {found}"),
-            remedy: format!("connect a bucket in {wanted}, or set region = {found:?} for this one"),
-            source: None,
-        })
     }
 }
 

@@ -1,11 +1,12 @@
 //! Looks at everything between a bucket and the daemon, and says how it stands. One thing that cannot
 //! be looked at never hides another.
 
+use super::Arn;
 use super::checks::{self, Hops, Reader, Wish};
 use super::estate::{BucketLook, Estate, Identity, Looked, Side, Topic};
 use super::finding::{Finding, Subject};
 use super::grant::{Act, Answer, answer};
-use super::{Arn, partition};
+use crate::aws::partition;
 use crate::bucket::rules::{Destination, Rule, Rules};
 use crate::clock::Clock;
 use crate::fault::{Fault, Kind};

@@ -6,7 +6,8 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::policy::{self, Document, Statement, Use};
-use super::{Arn, is_account, partition};
+use super::{Arn, is_account};
+use crate::aws::partition;
 use crate::config::{Bucket, Config};
 
 /// A policy, and where it belongs.

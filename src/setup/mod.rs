@@ -17,7 +17,7 @@ pub mod probe;
 pub(crate) mod rounds;
 mod terraform;
 
-pub use arn::{Arn, is_account, partition};
+pub use arn::{Arn, is_account};
 pub use checks::Wish;
 pub use finding::{Finding, Verdict};
 pub use terraform::terraform;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Arn;
 use super::plan::DEAD;
+use crate::aws::domain;
 
 /// A policy.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -256,8 +257,4 @@ impl Statement {
 fn literal(text: &str) -> String {
     let escape = |c: char| if matches!(c, '*' | '?' | '$') { format!("${{{c}}}") } else { c.to_string() };
     text.chars().map(escape).collect()
-}
-
-fn domain(partition: &str) -> &'static str {
-    if partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" }
 }

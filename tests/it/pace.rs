@@ -10,7 +10,7 @@ use stocktake::reconcile::{Settings, run};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{NOW, Store, connected, listed, put, runs};
+use crate::support::{NOW, Store, connected, eventually, listed, put, runs};
 
 /// Keys that the run has to write.
 const KEYS: usize = 20_000;
@@ -41,8 +41,12 @@ async fn a_piece_of_a_run_gives_way_to_a_batch_for_so_long(pool: PgPool) {
         let (catalog, connection) = (catalog.clone(), connection.clone());
         async move { catalog.apply(&connection, &[("k", &put("v1", "e1", "01", 0))], NOW).await.map(drop) }
     });
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(!batch.is_finished());
+    eventually("a batch that waits for the lock", async || {
+        let waiting = "select count(*) from pg_stat_activity
+                       where datname = current_database() and wait_event_type = 'Lock'";
+        (sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.unwrap() > 0).then_some(())
+    })
+    .await;
     assert!(quickest().await >= GIVE_WAY_MAX, "it gives way, and gets on");
     transaction.rollback().await.unwrap();
     batch.await.unwrap().unwrap();

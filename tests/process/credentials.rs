@@ -105,11 +105,18 @@ async fn a_round_trip_of_somebody_elses_change_is_timed() {
     stage.put(&bucket, "a/before", "body").await;
     let config = stage.config_of(&[&format!("{bucket}/a/")]);
     let words = ["doctor", "--bucket", &bucket, "--probe", "--format", "json"];
-    let (told, ()) = tokio::join!(stage.run(&config, &words), async {
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        stage.put(&bucket, "elsewhere", "body").await;
-        stage.put(&bucket, "a/now", "body").await;
-    });
+    // When it begins to wait cannot be seen from here, so something changes again and again.
+    let changes = async {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            stage.put(&bucket, "elsewhere", "body").await;
+            stage.put(&bucket, "a/now", "body").await;
+        }
+    };
+    let told = tokio::select! {
+        told = stage.run(&config, &words) => told,
+        () = changes => unreachable!("changes never end"),
+    };
     let found = told.json().into_iter().find(|finding| finding["check"] == "round trip").unwrap();
     assert!(
         found["verdict"] == "ok" && found["found"].as_str().unwrap().contains("below the prefix came after"),

@@ -19,6 +19,7 @@ mod locked;
 mod messages;
 mod modes;
 mod pooler;
+mod providers;
 mod reconcile;
 mod rollout;
 mod runs;

@@ -135,3 +135,30 @@ async fn elsewhere_lines_tell_how_far_it_is_and_an_interruption_what_becomes_of_
     assert_eq!(again.code, Some(0), "{again:?}");
     stage.must_be_exact(&[&bucket]).await;
 }
+
+#[tokio::test]
+async fn a_bucket_in_another_region_than_demanded_is_refused_by_every_command() {
+    let stage = Stage::new().await;
+    let bucket = stage.name("elsewhere");
+    stage.bucket(&bucket, Some(Enabled)).await;
+    stage.put(&bucket, "key", "body").await;
+    let config = |keys: &str| stage.config().place_with(&bucket, keys);
+    let (right, wrong) = (config(""), config("project_region = \"UK\""));
+    assert_eq!(stage.run(&right, &["migrate"]).await.code, Some(0));
+    let refused = async |words: &[&str]| {
+        let told = stage.run(&wrong, words).await;
+        assert_eq!(told.code, Some(1), "{words:?}: {told:?}");
+        let said = format!("{}{}", told.stdout, told.stderr);
+        assert!(
+            said.contains("it is in eu-central-1") && said.contains("connect a bucket in eu-west-2"),
+            "{words:?}: {told:?}"
+        );
+    };
+    refused(&["reconcile", "--bucket", &bucket]).await;
+    assert_eq!(stage.count("select count(*) from catalog.buckets").await, 0, "nothing is left behind");
+    assert_eq!(stage.run(&right, &["reconcile", "--bucket", &bucket]).await.code, Some(0));
+    refused(&["reconcile", "--bucket", &bucket]).await;
+    refused(&["reconcile", "--bucket", &bucket, "--dry-run"]).await;
+    refused(&["recheck", "--bucket", &bucket, "key"]).await;
+    assert_eq!(stage.count("select count(*) from catalog.reconciliations").await, 1);
+}

@@ -83,7 +83,8 @@ async fn a_collector_is_told_what_was_done_and_how_long_it_took() {
     let daemon = stage.serve(&config).await;
     stage.must_be_exact(&[&bucket]).await;
     stage.put(&bucket, "a key that nobody else need know", "body").await;
-    stage.must_be_exact(&[&bucket]).await;
+    // Only a run or a recheck leaves S3's own date; an event has its own moment.
+    stage.must_be_equal(&[&bucket]).await;
     daemon.stop().await;
     for text in ["stocktake", "run", "range", "save", "ListObjectVersions", "batch", &bucket] {
         assert!(collected.has(text), "the collector was not told of {text:?}");
@@ -100,7 +101,7 @@ async fn a_collector_that_is_away_holds_nothing_up() {
     let config = stage.config_of(&[&bucket]).with("[trace]\nendpoint = \"http://127.0.0.1:9\"");
     let daemon = stage.serve(&config).await;
     stage.put(&bucket, "key", "body").await;
-    stage.must_be_exact(&[&bucket]).await;
+    stage.must_be_equal(&[&bucket]).await;
     let ended = daemon.stop().await;
     assert!(ended.after < Duration::from_secs(5), "{ended:?}");
 }

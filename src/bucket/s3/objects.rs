@@ -47,7 +47,7 @@ impl Objects for Bucket {
         let call = Call {
             action: format!("read {key:?} of {:?}", self.name),
             permission: "s3:GetObject, and kms:Decrypt on the key that encrypts it if there is one,",
-            resource: format!("arn:aws:s3:::{}/{key}", self.name),
+            resource: format!("{}/{key}", self.arn()),
         };
         let watch = Watch::counting("GetObject");
         let request = (self.client.get_object().bucket(&self.name).key(key))

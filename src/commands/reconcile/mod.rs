@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::policy::beginnings;
 use super::{Usage, print, until_signalled};
-use crate::bucket::{Bucket, s3};
+use crate::bucket::region::admitted;
+use crate::bucket::{Bucket as _, s3};
 use crate::catalog::{Catalog, Connection, Effect, Look, Reason};
 use crate::chain::chain;
 use crate::cli::{Exit, Format, Reconcile};
@@ -74,6 +75,7 @@ pub(super) async fn reconcile(
             source: options.source,
             usual_source: section.source,
             recheck_limit: config.recheck.limit,
+            required_region: section.required_region.as_deref(),
             catalog: &catalog,
             connection: &connection,
             prefix: &prefix,
@@ -140,6 +142,8 @@ struct Listing<'a> {
     source: Option<Source>,
     usual_source: Source,
     recheck_limit: usize,
+    /// The region that the bucket must be in, if the configuration says so.
+    required_region: Option<&'a str>,
     catalog: &'a Catalog,
     connection: &'a Connection,
     prefix: &'a str,
@@ -153,10 +157,11 @@ impl Listing<'_> {
         // A name that S3 has never heard of is not to leave anything behind.
         let (versioning, _) =
             bucket.versioning().await.map_err(Trouble::from).map_err(|trouble| self.describe(trouble))?;
+        let region = self.region().await?;
         let room = catalog.connect(connection, clock()).await;
         room.with_context(|| format!("make room for bucket {name:?}"))?;
-        // As a daemon would. Where it may not be known, the run does without.
-        if let Ok(region) = bucket.region().await {
+        // As a daemon would.
+        if let Some(region) = region {
             let look = Look { region, versioning, notifications: None, settles_at: None };
             let noted = catalog.describe(connection, &look, clock()).await;
             noted.with_context(|| format!("describe bucket {name:?}"))?;
@@ -191,6 +196,7 @@ impl Listing<'_> {
             "bucket {:?} has never been listed: there is nothing to compare it with",
             connection.bucket
         );
+        self.region().await?;
         if let Some(report) = self.report().await? {
             let read = self.read(report, Effect::Rehearse, shutdown).await;
             return read.map(Outcome::Run).map_err(|trouble| self.describe(trouble));
@@ -215,6 +221,17 @@ impl Listing<'_> {
             false => 0,
         };
         Ok(Outcome::Rehearsal(Rehearsed { found, excess, wrong_sums }))
+    }
+
+    /// The bucket's region, if it may be known; an error where the configuration demands another, or demands one and this
+    /// one cannot be known.
+    async fn region(&self) -> anyhow::Result<Option<String>> {
+        let Self { bucket, connection, required_region, .. } = self;
+        match admitted(&**bucket, &connection.bucket, *required_region).await {
+            Ok(region) => Ok(Some(region)),
+            Err(fault) if required_region.is_some() => Err(self.describe(Trouble::from(fault))),
+            Err(_) => Ok(None),
+        }
     }
 
     /// The inventory report to read instead of a listing. Without a word, a bucket that was never listed is

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::mistake::Mistake;
 use super::section::Section;
 
 mod parameters;
@@ -30,6 +31,12 @@ pub struct Database {
 }
 
 impl Database {
+    /// What is wrong with the environment that the driver reads, too.
+    pub(super) fn mistakes_of_environment(&self) -> Vec<Mistake> {
+        let variable = |name: &str| std::env::var(name).ok();
+        self.url.mistaken_variables(variable).map(|(name, message)| Mistake::new(name, message)).collect()
+    }
+
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let url = section.optional("url").map_or(DatabaseUrl::default(), |text| {
             DatabaseUrl::parse(&text).unwrap_or_else(|message| {

@@ -169,6 +169,12 @@ impl Rule {
     }
 }
 
+/// Checks the value of a parameter that libpq knows.
+pub(super) fn check(name: &str, value: &str) -> Result<(), String> {
+    let rule = PARAMETERS.iter().find(|(known, _)| *known == name).map_or(Text, |(_, rule)| *rule);
+    rule.check(value)
+}
+
 /// What a port must be.
 pub(super) const PORT_RULE: &str = "must be a number from 1 to 65535, or one for each host, with commas";
 

@@ -189,3 +189,22 @@ fn files_that_cannot_be_read_are_named_with_their_place() {
     assert!(errors.contains(told) && errors.contains("(set by STOCKTAKE_DATABASE__URL)"), "{errors}");
     assert!(!errors.contains("s3cret"), "{errors}");
 }
+
+#[test]
+fn variables_that_the_driver_would_pass_over_are_refused_where_the_url_is_silent() {
+    let mistakes = |url: &str, name: &'static str, value: &'static str| -> Vec<_> {
+        let variable = |asked: &str| (asked == name).then(|| value.to_owned());
+        parsed(url).mistaken_variables(variable).map(|(name, _)| name).collect()
+    };
+    assert_eq!(mistakes("postgres://h/d", "PGSSLMODE", "verify_full"), ["PGSSLMODE"]);
+    assert_eq!(mistakes("postgres://h/d", "PGPORT", "abc"), ["PGPORT"]);
+    for (url, name, value) in [
+        ("postgres://h/d?sslmode=disable", "PGSSLMODE", "verify_full"),
+        ("postgres://h/d", "PGSSLMODE", "verify-full"),
+        ("postgres://h/d", "PGSSLMODE", ""),
+        ("postgres://h:1/d", "PGPORT", "abc"),
+        ("postgres://h/d", "PGPORT", "5433"),
+    ] {
+        assert_eq!(mistakes(url, name, value), [""; 0], "{url} {name} {value}");
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use url::form_urlencoded;
 
-use super::parameters::{PORT_RULE, Parameters, is_port, unbracketed};
+use super::parameters::{PORT_RULE, Parameters, check, is_port, unbracketed};
 
 const FORM: &str = "\"postgres://user:password@host:5432/database\"";
 const ENCODE: &str =
@@ -86,6 +86,20 @@ impl DatabaseUrl {
     pub(super) fn connect_timeout(&self) -> Option<Duration> {
         let seconds = self.parameters.get("connect_timeout")?.parse().ok()?;
         Some(Duration::from_secs(seconds)).filter(|timeout| !timeout.is_zero())
+    }
+
+    /// What is wrong with variables of libpq's that count where the URL is silent, each with its variable: the driver
+    /// would pass over them, and encrypt less than was asked for.
+    pub(super) fn mistaken_variables(
+        &self,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> impl Iterator<Item = (&'static str, String)> {
+        let has_port = self.servers.iter().all(|server| server.port.is_some());
+        let silent = [("PGSSLMODE", "sslmode", self.ssl_mode().is_none()), ("PGPORT", "port", !has_port)];
+        silent.into_iter().filter(|(.., is_silent)| *is_silent).filter_map(move |(name, parameter, _)| {
+            let value = variable(name).filter(|value| !value.is_empty())?;
+            Some((name, check(parameter, &value).err()?))
+        })
     }
 
     /// The files that it names, each with its parameter.

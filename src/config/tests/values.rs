@@ -190,3 +190,23 @@ fn a_bucket_without_a_queue_in_its_region_is_warned_of() {
         ]
     );
 }
+
+#[test]
+fn old_buckets_of_us_east_1_have_names_of_their_own() {
+    let long = "x".repeat(255);
+    for name in ["My_Bucket", "UPPER", "_x_", "a..b", "-a-", "192.168.1.1", &long] {
+        let toml = |region: &str| {
+            format!("[database]\nurl = 'postgres://h/d'\n[[bucket]]\nname = '{name}'\nregion = '{region}'\n")
+        };
+        assert_eq!(parsed(&toml("us-east-1"), &[]).unwrap().buckets[0].name, name);
+        let told = parsed(&toml("eu-west-1"), &[]).unwrap_err().to_string();
+        assert!(told.contains("set region = \"us-east-1\""), "{told}");
+    }
+    for name in ["ab", "a+b", "Bücher", &"x".repeat(256)] {
+        let toml = format!(
+            "[database]\nurl = 'postgres://h/d'\n[[bucket]]\nname = '{name}'\nregion = 'us-east-1'\n"
+        );
+        let told = parsed(&toml, &[]).unwrap_err().to_string();
+        assert!(told.contains("cannot be a bucket's name") && !told.contains("before 2018"), "{told}");
+    }
+}

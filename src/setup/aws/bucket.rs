@@ -7,7 +7,7 @@ use aws_sdk_s3::types::{
 
 use super::neighbours::neighbours;
 use super::{Clients, call, told};
-use crate::aws::Watch;
+use crate::aws::{Watch, bucket_arn};
 use crate::bucket::details::{Details as _, Enrich};
 use crate::bucket::{Bucket as _, Page, Versioning, s3};
 use crate::fault::{Fault, Kind};
@@ -76,7 +76,7 @@ async fn details(bucket: &s3::Bucket, page: &Page, enrich: Enrich) -> Option<Loo
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html>).
 pub(super) async fn is_owned_by(clients: &Clients, name: &str, account: &str) -> Looked<bool> {
     let watch = Watch::default();
-    let call = about(name, "whose it is", "s3:GetBucketVersioning");
+    let call = about(clients, name, "whose it is", "s3:GetBucketVersioning");
     let request = clients.s3.get_bucket_versioning().bucket(name).expected_bucket_owner(account);
     match told(&call, request.customize().interceptor(watch.clone()).send().await, &watch) {
         Ok(_) => Ok(true),
@@ -91,7 +91,7 @@ pub(super) async fn is_owned_by(clients: &Clients, name: &str, account: &str) ->
 
 async fn versions(clients: &Clients, name: &str) -> Looked<Versions> {
     let watch = Watch::default();
-    let call = about(name, "whether it keeps versions", "s3:GetBucketVersioning");
+    let call = about(clients, name, "whether it keeps versions", "s3:GetBucketVersioning");
     let request = clients.s3.get_bucket_versioning().bucket(name).customize().interceptor(watch.clone());
     let output = told(&call, request.send().await, &watch)?;
     let state = match output.status() {
@@ -109,7 +109,7 @@ async fn versions(clients: &Clients, name: &str) -> Looked<Versions> {
 
 async fn kms_key(clients: &Clients, name: &str) -> Looked<Option<String>> {
     let watch = Watch::default();
-    let call = about(name, "how it encrypts", "s3:GetEncryptionConfiguration");
+    let call = about(clients, name, "how it encrypts", "s3:GetEncryptionConfiguration");
     let request = clients.s3.get_bucket_encryption().bucket(name).customize().interceptor(watch.clone());
     let output =
         told(&call, request.send().await, &watch).map(|output| output.server_side_encryption_configuration);
@@ -123,7 +123,7 @@ async fn kms_key(clients: &Clients, name: &str) -> Looked<Option<String>> {
 
 async fn lifecycle(clients: &Clients, name: &str) -> Looked<Vec<Lifecycle>> {
     let watch = Watch::default();
-    let call = about(name, "which lifecycle rules it has", "s3:GetLifecycleConfiguration");
+    let call = about(clients, name, "which lifecycle rules it has", "s3:GetLifecycleConfiguration");
     let request = clients.s3.get_bucket_lifecycle_configuration().bucket(name);
     let output = told(&call, request.customize().interceptor(watch.clone()).send().await, &watch);
     let rules = unless(output.map(|output| output.rules), "NoSuchLifecycleConfiguration")?;
@@ -156,7 +156,7 @@ fn lifecycle_rule(rule: &LifecycleRule) -> Lifecycle {
 
 async fn replication(clients: &Clients, name: &str) -> Looked<Vec<Replication>> {
     let watch = Watch::default();
-    let call = about(name, "where it is replicated to", "s3:GetReplicationConfiguration");
+    let call = about(clients, name, "where it is replicated to", "s3:GetReplicationConfiguration");
     let request = clients.s3.get_bucket_replication().bucket(name).customize().interceptor(watch.clone());
     let output = told(&call, request.send().await, &watch).map(|output| output.replication_configuration);
     let configuration = unless(output, "ReplicationConfigurationNotFound")?;
@@ -182,7 +182,7 @@ fn replication_rule(rule: &ReplicationRule) -> Replication {
 
 async fn object_lock(clients: &Clients, name: &str) -> Looked<bool> {
     let watch = Watch::default();
-    let call = about(name, "whether versions are locked", "s3:GetBucketObjectLockConfiguration");
+    let call = about(clients, name, "whether versions are locked", "s3:GetBucketObjectLockConfiguration");
     let request =
         clients.s3.get_object_lock_configuration().bucket(name).customize().interceptor(watch.clone());
     let output = told(&call, request.send().await, &watch).map(|output| output.object_lock_configuration);
@@ -192,7 +192,7 @@ async fn object_lock(clients: &Clients, name: &str) -> Looked<bool> {
 
 async fn requester_pays(clients: &Clients, name: &str) -> Looked<bool> {
     let watch = Watch::default();
-    let call = about(name, "who pays for requests", "s3:GetBucketRequestPayment");
+    let call = about(clients, name, "who pays for requests", "s3:GetBucketRequestPayment");
     let request = clients.s3.get_bucket_request_payment().bucket(name).customize().interceptor(watch.clone());
     Ok(told(&call, request.send().await, &watch)?.payer == Some(Payer::Requester))
 }
@@ -201,7 +201,7 @@ async fn requester_pays(clients: &Clients, name: &str) -> Looked<bool> {
 pub(super) async fn write(clients: &Clients, name: &str, key: &str) -> Looked<Option<String>> {
     let watch = Watch::default();
     let call =
-        call(format!("write {key:?} to {name:?}"), "s3:PutObject", &format!("arn:aws:s3:::{name}/{key}"));
+        call(format!("write {key:?} to {name:?}"), "s3:PutObject", &format!("{}/{key}", arn(clients, name)));
     let request = clients.s3.put_object().bucket(name).key(key).customize().interceptor(watch.clone());
     Ok(told(&call, request.send().await, &watch)?.version_id)
 }
@@ -211,13 +211,17 @@ pub(super) async fn remove(clients: &Clients, name: &str, key: &str, version: Op
     let watch = Watch::default();
     let permission = if version.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
     let call =
-        call(format!("remove {key:?} from {name:?}"), permission, &format!("arn:aws:s3:::{name}/{key}"));
+        call(format!("remove {key:?} from {name:?}"), permission, &format!("{}/{key}", arn(clients, name)));
     let request = clients.s3.delete_object().bucket(name).key(key).set_version_id(version.map(str::to_owned));
     told(&call, request.customize().interceptor(watch.clone()).send().await, &watch).map(drop)
 }
 
-fn about(name: &str, question: &str, permission: &'static str) -> crate::aws::Call {
-    call(format!("ask of {name:?} {question}"), permission, &format!("arn:aws:s3:::{name}"))
+fn about(clients: &Clients, name: &str, question: &str, permission: &'static str) -> crate::aws::Call {
+    call(format!("ask of {name:?} {question}"), permission, &arn(clients, name))
+}
+
+fn arn(clients: &Clients, name: &str) -> String {
+    bucket_arn(clients.s3.config().region(), name)
 }
 
 /// To have none is an error for S3, of this code.

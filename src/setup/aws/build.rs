@@ -15,7 +15,7 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 
 use super::{Account, Clients, call, told};
-use crate::aws::Watch;
+use crate::aws::{Watch, bucket_arn};
 use crate::bucket::rules::Rules;
 use crate::bucket::{Bucket as _, s3};
 use crate::fault::Kind;
@@ -148,7 +148,8 @@ impl Notices for Account {
         let (watch, verbatim) = (Watch::default(), Verbatim::default());
         let name = &self.bucket;
         let action = format!("read the notification configuration of {name:?}");
-        let call = call(action, "s3:GetBucketNotification", &format!("arn:aws:s3:::{name}"));
+        let call =
+            call(action, "s3:GetBucketNotification", &bucket_arn(self.of_bucket.s3.config().region(), name));
         let request = self.of_bucket.s3.get_bucket_notification_configuration().bucket(name);
         let request = request.customize().interceptor(watch.clone()).interceptor(verbatim.clone());
         told(&call, request.send().await, &watch)?;
@@ -160,7 +161,8 @@ impl Notices for Account {
         let verbatim = Verbatim { send: Some(text.to_owned()), ..Verbatim::default() };
         let name = &self.bucket;
         let action = format!("write the notification configuration of {name:?}");
-        let call = call(action, "s3:PutBucketNotification", &format!("arn:aws:s3:::{name}"));
+        let call =
+            call(action, "s3:PutBucketNotification", &bucket_arn(self.of_bucket.s3.config().region(), name));
         let request = self
             .of_bucket
             .s3

@@ -7,12 +7,12 @@ use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
-use super::{Config, Stage, eventually};
+use super::{Config, PATIENCE, Stage, eventually};
 
 /// What a service manager grants before it kills.
 const STOP_MAX: Duration = Duration::from_secs(25);
@@ -126,6 +126,25 @@ impl Stage {
         is_enough().await;
         signal(&child, "INT").await;
         Told::from(child.wait_with_output().await.unwrap())
+    }
+
+    /// Starts one of its commands, which is told to stop by Ctrl-C once it has written so many lines of JSON. Its code.
+    pub(crate) async fn watch_lines(&self, config: &Config, words: &[&str], count: usize) -> Option<i32> {
+        let mut command = self.command(config, words);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let some = async {
+            for _ in 0..count {
+                let line = lines.next_line().await.unwrap().expect("another line");
+                serde_json::from_str::<Value>(&line).unwrap();
+            }
+            signal(&child, "INT").await;
+            // What it still writes must not meet a closed pipe.
+            while lines.next_line().await.unwrap().is_some() {}
+        };
+        tokio::time::timeout(PATIENCE, some).await.expect("lines in time");
+        child.wait().await.unwrap().code()
     }
 
     /// Runs one of its commands on a terminal: all that is drawn there.
