@@ -36,7 +36,8 @@ async fn settings_of_a_role_change_nothing_from_the_first_migration_on() {
     stage.bucket(&bucket, Some(Enabled)).await;
     stage.put(&bucket, "before", "body").await;
     for setting in HOSTILE {
-        execute(&stage.pool, format!("alter role current_user in database {} set {setting}", name(&stage))).await;
+        execute(&stage.pool, format!("alter role current_user in database {} set {setting}", name(&stage)))
+            .await;
     }
     let config = stage.config_of(&[&bucket]);
     let mut daemon = stage.serve(&config).await;
@@ -66,7 +67,9 @@ async fn a_database_that_is_not_utf_8_is_refused_by_its_name() {
         let told = stage.run(&config, command).await;
         assert_eq!(told.code, Some(1), "{command:?}: {told:?}");
         let said = format!("{}{}", told.stdout, told.stderr);
-        for words in [&format!("database \"{latin}\" is encoded in LATIN1"), "encoding 'UTF8' template template0"] {
+        for words in
+            [&format!("database \"{latin}\" is encoded in LATIN1"), "encoding 'UTF8' template template0"]
+        {
             assert!(said.contains(words), "{command:?} without {words:?}: {told:?}");
         }
     }
@@ -129,12 +132,14 @@ async fn publications_hinder_nothing_and_a_subscriber_has_each_change() {
     stage.must_be_equal(&[&bucket]).await;
     let told = stage.run(&config, &["reconcile"]).await;
     assert_eq!(told.code, Some(0), "{told:?}");
-    let lines = "select string_agg((change_id, transaction_id, bucket, key, change)::text, E'\\n' order by change_id)
+    let lines =
+        "select string_agg((change_id, transaction_id, bucket, key, change)::text, E'\\n' order by change_id)
                  from catalog.journal";
     eventually("the same journal in both", async || {
         let ours: Option<String> = sqlx::query_scalar(lines).fetch_one(&stage.pool).await.unwrap();
         let theirs: Option<String> = sqlx::query_scalar(lines).fetch_one(&copy).await.unwrap();
-        (ours.is_some_and(|ours| ours.lines().count() >= 4) && ours_is(&stage.pool, lines, theirs).await).then_some(())
+        (ours.is_some_and(|ours| ours.lines().count() >= 4) && ours_is(&stage.pool, lines, theirs).await)
+            .then_some(())
     })
     .await;
     assert!(!daemon.log().contains("replica identity"), "{}", daemon.log());
@@ -167,7 +172,8 @@ async fn a_bucket_is_served_while_the_tables_of_others_are_locked() {
     let lock = "do $$ declare leaf regclass; begin
                 for leaf in select relid from pg_partition_tree('catalog.slots') where isleaf
                 loop execute format('lock table %s in access exclusive mode', leaf); end loop; end $$";
-    execute(&stage.pool, format!("alter database {} set plan_cache_mode = force_generic_plan", name(&stage))).await;
+    execute(&stage.pool, format!("alter database {} set plan_cache_mode = force_generic_plan", name(&stage)))
+        .await;
     let mut daemon = stage.serve(&config).await;
     stage.must_be_equal(&[&bucket]).await;
     // The bucket's own table was made by now.
