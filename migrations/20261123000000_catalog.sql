@@ -76,6 +76,7 @@ begin
     else
         execute format('create table catalog.%I (like catalog.slots including defaults including constraints)
                         partition by hash (key)', relation);
+        execute format('alter table catalog.%I replica identity full', relation);
         for number in 0 .. partitions - 1 loop
             perform catalog.add_leaf(relation || '_' || number);
             execute format('alter table catalog.%I attach partition catalog.%I for values with (modulus %s, remainder %s)',

@@ -22,6 +22,8 @@ alter function catalog.as_of(text, timestamptz, text)
 alter function catalog.wrong_stats(text)
     set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set enable_partition_pruning = on;
 
+alter function catalog.is_kept(text, text) set plan_cache_mode = force_custom_plan set enable_partition_pruning = on;
+
 -- Days begin at midnight UTC, and their bounds are written as text and read again.
 alter function catalog.add_journal_days(integer)
     set standard_conforming_strings = on set "TimeZone" = 'UTC' set "DateStyle" = 'ISO, YMD';

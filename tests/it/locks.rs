@@ -35,7 +35,7 @@ async fn filled(pool: &PgPool) -> Connection {
 async fn set(pool: &PgPool, setting: &str) {
     let name: String = sqlx::query_scalar("select current_database()").fetch_one(pool).await.unwrap();
     let verb = if setting.starts_with("reset") { setting.to_owned() } else { format!("set {setting}") };
-    pool.execute(AssertSqlSafe(format!("alter database {name} {verb}"))).await.unwrap();
+    pool.execute(AssertSqlSafe(format!("alter database \"{name}\" {verb}"))).await.unwrap();
 }
 
 /// How many relations of other buckets a session locks that prepares a statement about one, and how many in all.
