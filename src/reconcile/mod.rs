@@ -22,6 +22,7 @@ mod schedule;
 mod sweep;
 mod team;
 mod trouble;
+mod unrepresentable;
 
 pub use rehearsal::{CHANGES_MAX, Found, Rehearsal};
 pub use schedule::{Keeper, Schedule, least_period};

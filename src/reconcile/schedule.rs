@@ -11,16 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Settings, Trouble, run};
 use crate::bucket::{Bucket, Objects};
-use crate::catalog::{
-    Catalog, Connection, LastRun, Reason, Trigger, UNREPRESENTABLE_MAX, UnrepresentableKeys,
-};
+use crate::catalog::{Catalog, Connection, LastRun, Reason, Trigger};
 use crate::chain::chain;
 use crate::clock::Clock;
-use crate::health::{Health, Subject};
+use crate::health::Health;
 use crate::ingest::Backlog;
 use crate::inventory::Source;
-use crate::words::grouped;
-use crate::{metrics, pulse};
+use crate::pulse;
 
 /// How often a bucket that is well is looked at: where it is, whether it keeps versions, and
 /// whether a run is due.
@@ -39,11 +36,6 @@ const FORSAKEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 const SPREAD: u32 = 10;
 /// How often a keeper that rests looks whether a run was asked for.
 const ASKED_POLL: Duration = Duration::from_secs(5);
-/// Bytes of a key that a message shows.
-const KEY_SHOWN_MAX: usize = 60;
-/// What to do about keys that the catalog cannot hold.
-const UNREPRESENTABLE_REMEDY: &str = "catalog.unrepresentable has them: copy each object to a key of UTF-8 without U+0000 that is shorter, and \
-                                      delete the old one; the next listing clears this";
 /// How often a run that waits for the backlog looks whether it is gone.
 const BACKLOG_POLL: Duration = Duration::from_secs(5);
 
@@ -271,24 +263,6 @@ impl<B: Bucket + Objects> Keeper<B> {
         }
     }
 
-    /// Reports keys that the catalog cannot hold.
-    async fn tell_unrepresentable(&self) {
-        let Connection { bucket, prefix, .. } = &*self.connection;
-        let subject = Subject::Unrepresentable { name: bucket.clone(), prefix: prefix.clone() };
-        // The watch of the database tells why it does not answer.
-        let Ok(keys) = self.catalog.unrepresentable(&self.connection).await else { return };
-        metrics::unrepresentable_keys(bucket, prefix).set(keys.as_ref().map_or(0, |keys| keys.count) as f64);
-        match keys {
-            None => drop(self.health.ok(subject)),
-            Some(keys) => {
-                let message = unrepresentable(&keys);
-                if self.health.problem(subject, &message, UNREPRESENTABLE_REMEDY, (self.clock)()) {
-                    tracing::warn!(bucket, prefix, remedy = UNREPRESENTABLE_REMEDY, "{message}");
-                }
-            }
-        }
-    }
-
     fn tell(&self, trouble: Trouble) {
         let remedy = trouble.remedy().to_owned();
         let Connection { bucket, prefix, .. } = &*self.connection;
@@ -296,16 +270,6 @@ impl<B: Bucket + Objects> Keeper<B> {
             tracing::warn!(bucket, prefix, remedy, "bucket is not kept true: {}", chain(&trouble));
         }
     }
-}
-
-/// What is wrong where the catalog cannot hold keys.
-fn unrepresentable(keys: &UnrepresentableKeys) -> String {
-    let UnrepresentableKeys { count, first, reason } = keys;
-    let more = if *count >= UNREPRESENTABLE_MAX { " or more" } else { "" };
-    let shown = first[..first.len().min(KEY_SHOWN_MAX)].escape_ascii();
-    let rest = if first.len() > KEY_SHOWN_MAX { "…" } else { "" };
-    let keys = if *count == 1 { "1 key".to_owned() } else { format!("{}{more} keys", grouped(*count)) };
-    format!("the catalog cannot hold {keys} of the bucket, in byte order first \"{shown}{rest}\" ({reason})")
 }
 
 /// S3 is spared where it keeps refusing. Postgres is asked all the time anyway, and once it is back
