@@ -93,20 +93,17 @@ pub(crate) fn catalog(config: &Config) -> anyhow::Result<Catalog> {
 /// As of [`catalog`].
 pub(crate) fn catalog_to_look(config: &Config) -> anyhow::Result<Catalog> {
     let database = &config.database;
-    Ok(Catalog::new(any_server(config)?, database.max_connections, database.connect_timeout))
+    let must_write = database.url.target_session_attrs() != TargetSessionAttrs::Any;
+    let servers = Servers { options: servers(config)?, must_write };
+    Ok(Catalog::new(servers, database.max_connections, database.connect_timeout))
 }
 
-/// The same catalog, for the status page, which only reads.
+/// The same catalog, for the status page, which only reads. A standby lags, so after a failover the page must not stay with one.
 ///
 /// # Errors
 /// As of [`catalog`].
 pub(crate) fn catalog_to_read(config: &Config) -> anyhow::Result<Catalog> {
-    Ok(Catalog::to_read(any_server(config)?))
-}
-
-fn any_server(config: &Config) -> anyhow::Result<Servers> {
-    let must_write = config.database.url.target_session_attrs() != TargetSessionAttrs::Any;
-    Ok(Servers { options: servers(config)?, must_write })
+    Ok(Catalog::to_read(Servers { options: servers(config)?, must_write: true }))
 }
 
 /// The servers that `database.url` names, in the order in which they are tried.

@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 
 use super::rows::{Stacks, date};
 use super::session::Session;
+use super::write::ROWS_MAX;
 use crate::model::{Change, Changed, Claim, Content, Doubt, Glance, Slot, Stack, State, VersionId};
 
 /// Who asked S3 for what an event tells of, where the event says so.
@@ -178,39 +179,39 @@ impl<'a> Journal<'a> {
         cause: Cause,
     ) -> Result<usize, sqlx::Error> {
         let lines = self.key.len();
-        if lines == 0 {
-            return Ok(0);
+        for begin in (0..lines).step_by(ROWS_MAX) {
+            let some = begin..lines.min(begin + ROWS_MAX);
+            sqlx::query(
+                "insert into catalog.journal
+                     (bucket, cause, key, version_id, change, event_time, requester, source_ip, request_id, size, etag,
+                      last_modified, storage_class, before_size, before_etag, before_last_modified,
+                      before_storage_class, before_is_delete_marker)
+                 select $1, $2, new.*
+                 from unnest($3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::text[], $9::text[],
+                             $10::int8[], $11::text[], $12::timestamptz[], $13::text[], $14::int8[], $15::text[],
+                             $16::timestamptz[], $17::text[], $18::bool[]) as new",
+            )
+            .bind(bucket)
+            .bind(cause.as_str())
+            .bind(&self.key[some.clone()])
+            .bind(&self.version_id[some.clone()])
+            .bind(&self.change[some.clone()])
+            .bind(&self.event_time[some.clone()])
+            .bind(&self.requester[some.clone()])
+            .bind(&self.source_ip[some.clone()])
+            .bind(&self.request_id[some.clone()])
+            .bind(&self.after.size[some.clone()])
+            .bind(&self.after.etag[some.clone()])
+            .bind(&self.after.last_modified[some.clone()])
+            .bind(&self.after.storage_class[some.clone()])
+            .bind(&self.before.size[some.clone()])
+            .bind(&self.before.etag[some.clone()])
+            .bind(&self.before.last_modified[some.clone()])
+            .bind(&self.before.storage_class[some.clone()])
+            .bind(&self.before_is_delete_marker[some.clone()])
+            .execute(&mut *connection)
+            .await?;
         }
-        sqlx::query(
-            "insert into catalog.journal
-                 (bucket, cause, key, version_id, change, event_time, requester, source_ip, request_id, size, etag,
-                  last_modified, storage_class, before_size, before_etag, before_last_modified,
-                  before_storage_class, before_is_delete_marker)
-             select $1, $2, new.*
-             from unnest($3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::text[], $9::text[],
-                         $10::int8[], $11::text[], $12::timestamptz[], $13::text[], $14::int8[], $15::text[],
-                         $16::timestamptz[], $17::text[], $18::bool[]) as new",
-        )
-        .bind(bucket)
-        .bind(cause.as_str())
-        .bind(self.key)
-        .bind(self.version_id)
-        .bind(self.change)
-        .bind(self.event_time)
-        .bind(self.requester)
-        .bind(self.source_ip)
-        .bind(self.request_id)
-        .bind(self.after.size)
-        .bind(self.after.etag)
-        .bind(self.after.last_modified)
-        .bind(self.after.storage_class)
-        .bind(self.before.size)
-        .bind(self.before.etag)
-        .bind(self.before.last_modified)
-        .bind(self.before.storage_class)
-        .bind(self.before_is_delete_marker)
-        .execute(connection)
-        .await?;
         Ok(lines)
     }
 }

@@ -334,9 +334,7 @@ async fn enter(
 
 /// What a stack says of a version, for a person to read. Null where it says nothing.
 fn describe(stack: Option<&Stack>, version: &VersionId) -> Value {
-    let Some((_, slot)) = stack.and_then(|stack| stack.slots().find(|(id, _)| *id == version)) else {
-        return Value::Null;
-    };
+    let Some(slot) = stack.and_then(|stack| stack.slot(version)) else { return Value::Null };
     let is_latest = stack.and_then(Stack::latest) == Some(version);
     match &slot.state {
         State::Removed => json!({ "state": "removed" }),

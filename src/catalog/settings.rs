@@ -49,7 +49,8 @@ const LOCK_LIMIT: &str = "20s";
 /// wait for the disk, because a message is deleted from its queue once it is committed; values of `synchronous_commit` other
 /// than `off` stay. `transaction_timeout` is unknown before PostgreSQL 17. Only a superuser may set `session_replication_role`,
 /// without which foreign keys would not delete what depends on a row.
-pub(super) const BEGIN: &str = "select pg_backend_pid(), pg_is_in_recovery(), count(set_config(name, value, false))
+pub(super) const BEGIN: &str =
+    "select pg_backend_pid(), pg_is_in_recovery(), count(set_config(name, value, false))
      from (values ('synchronous_commit', 'on', 'off'), ('transaction_timeout', '0', null),
                   ('session_replication_role', 'origin', null)) as wanted (name, value, instead_of)
      where current_setting(name, true) = coalesce(instead_of, nullif(current_setting(name, true), value))";

@@ -7,6 +7,9 @@ use super::session::Session;
 use super::stats::note;
 use crate::model::{Content, Stack, State, Timestamp, Write};
 
+/// Rows that one statement writes. A key may have a million versions, and a statement is one message.
+pub(super) const ROWS_MAX: usize = 5_000;
+
 /// Rows as arrays, one for each column: a statement for any number of rows.
 #[derive(Default)]
 struct Columns<'a> {
@@ -61,9 +64,6 @@ impl<'a> Columns<'a> {
         bucket: &str,
         now: OffsetDateTime,
     ) -> Result<(), sqlx::Error> {
-        if self.key.is_empty() {
-            return Ok(());
-        }
         sqlx::query(statement)
             .bind(bucket)
             .bind(now)
@@ -100,26 +100,27 @@ pub(super) async fn write(
     now: OffsetDateTime,
 ) -> Result<usize, sqlx::Error> {
     let nothing = Stack::default();
-    let (mut demoted, mut promoted, mut inserted) =
-        (Columns::default(), Columns::default(), Columns::default());
-    let mut rows = 0;
+    let (mut demoted, mut promoted, mut inserted) = (Vec::new(), Vec::new(), Vec::new());
     for (key, stack) in after {
         for write in stack.writes_since(before.get(key).unwrap_or(&nothing)) {
-            let columns = match (write.is_new, write.is_latest) {
+            let rows = match (write.is_new, write.is_latest) {
                 (true, _) => &mut inserted,
                 (false, true) => &mut promoted,
                 (false, false) => &mut demoted,
             };
-            columns.push(key, &write);
-            rows += 1;
+            rows.push((key.as_str(), write));
         }
     }
     // In this order, because a key has at most one latest version at every moment.
-    demoted.send(UPDATE, connection, bucket, now).await?;
-    promoted.send(UPDATE, connection, bucket, now).await?;
-    inserted.send(INSERT, connection, bucket, now).await?;
+    for (rows, statement) in [(&demoted, UPDATE), (&promoted, UPDATE), (&inserted, INSERT)] {
+        for rows in rows.chunks(ROWS_MAX) {
+            let mut columns = Columns::default();
+            rows.iter().for_each(|(key, write)| columns.push(key, write));
+            columns.send(statement, connection, bucket, now).await?;
+        }
+    }
     note(connection, bucket, before, after).await?;
-    Ok(rows)
+    Ok(demoted.len() + promoted.len() + inserted.len())
 }
 
 const UPDATE: &str = "

@@ -1,6 +1,7 @@
 //! An observation arrives: the entries of one key in a listing, with the window they are true in.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::time::RESOLUTION;
@@ -92,26 +93,29 @@ impl Stack {
     ) -> Observation {
         let mut observation = Observation::default();
         let (mut is_newer_known, mut is_changed) = (false, false);
-        for (version, entry) in self.pairs(listed) {
-            match self.find(&version, entry, window, horizon) {
+        // Looked up twice for each version, so a search of the listing itself would be quadratic.
+        let ids: HashSet<&VersionId> = listed.iter().map(|entry| &entry.version).collect();
+        let unlisted = self.unlisted(&ids);
+        let pairs = listed.iter().map(|entry| (&entry.version, Some(entry)));
+        for (version, entry) in pairs.chain(unlisted.iter().map(|version| (version, None))) {
+            match self.find(version, entry, window, horizon) {
                 Finding::Confirmed => {}
                 Finding::Reclassed => is_changed = true,
                 Finding::Newer => is_newer_known = true,
                 Finding::Doubt => {
                     observation.doubt = Some(Doubt::ListingOverlaps);
                     observation.gone +=
-                        usize::from(entry.is_none() && !self.is_told_of(&version, window, horizon));
+                        usize::from(entry.is_none() && !self.is_told_of(version, window, horizon));
                 }
                 Finding::Wrong => {
                     observation.gone += usize::from(entry.is_none());
-                    let drift = self.correct(&version, entry, window, horizon);
-                    observation.drift.push((version, drift));
+                    let drift = self.correct(version, entry, window, horizon);
+                    observation.drift.push((version.clone(), drift));
                 }
             }
         }
         if glance == Glance::Recheck {
-            let shown = if observation.doubt.is_none() { listed } else { &[] };
-            self.stamp(shown, window, horizon);
+            self.stamp(observation.doubt.is_none().then_some(&ids), window, horizon);
         }
         self.settle_latest(listed, is_newer_known, &mut observation, horizon);
         is_changed |= !observation.drift.is_empty();
@@ -123,13 +127,10 @@ impl Stack {
         observation
     }
 
-    /// Each version listed, and each version present that is not.
-    fn pairs<'a>(&self, listed: &'a [Listed]) -> Vec<(VersionId, Option<&'a Listed>)> {
-        let is_listed = |version: &VersionId| listed.iter().any(|entry| entry.version == *version);
-        let unlisted = self.present().filter(|(version, _)| !is_listed(version));
-        (listed.iter().map(|entry| (entry.version.clone(), Some(entry))))
-            .chain(unlisted.map(|(version, _)| (version.clone(), None)))
-            .collect()
+    /// The versions present that are not listed.
+    fn unlisted(&self, listed: &HashSet<&VersionId>) -> Vec<VersionId> {
+        let unlisted = self.present().filter(|(version, _)| !listed.contains(version));
+        unlisted.map(|(version, _)| version.clone()).collect()
     }
 
     /// Judges the slot of one version against its entry, or against there being none.
@@ -200,9 +201,9 @@ impl Stack {
 
     /// Remembers the window with every slot that it is newer than, and with every version that it
     /// shows: those, but for the null version, cannot have been others before.
-    fn stamp(&mut self, shown: &[Listed], window: Window, horizon: &Horizon) {
+    fn stamp(&mut self, shown: Option<&HashSet<&VersionId>>, window: Window, horizon: &Horizon) {
         for (version, slot) in &mut self.slots {
-            let is_shown = !version.is_null() && shown.iter().any(|entry| entry.version == *version);
+            let is_shown = !version.is_null() && shown.is_some_and(|shown| shown.contains(version));
             if horizon.evidence(Some(slot)).is_before(window) {
                 slot.observed = Some(window);
             } else if is_shown && slot.is_present() {
