@@ -154,10 +154,10 @@ impl Listing<'_> {
     async fn run(&self, settings: &Settings, shutdown: &CancellationToken) -> anyhow::Result<Outcome> {
         let Self { bucket, catalog, connection, prefix, clock, .. } = self;
         let name = &connection.bucket;
+        let region = self.region().await?;
         // A name that S3 has never heard of is not to leave anything behind.
         let (versioning, _) =
             bucket.versioning().await.map_err(Trouble::from).map_err(|trouble| self.describe(trouble))?;
-        let region = self.region().await?;
         let room = catalog.connect(connection, clock()).await;
         room.with_context(|| format!("make room for bucket {name:?}"))?;
         // As a daemon would.

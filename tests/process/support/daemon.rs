@@ -131,7 +131,7 @@ impl Stage {
     /// Starts one of its commands, which is told to stop by Ctrl-C once it has written so many lines of JSON. Its code.
     pub(crate) async fn watch_lines(&self, config: &Config, words: &[&str], count: usize) -> Option<i32> {
         let mut command = self.command(config, words);
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let some = async {
