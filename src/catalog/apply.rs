@@ -2,6 +2,7 @@
 
 use time::OffsetDateTime;
 
+use super::blocking::with_versions;
 use super::connections::{Hold, hold};
 use super::details::{Versions, follow};
 use super::journal::{Cause, Event, Journal};
@@ -41,23 +42,27 @@ impl Catalog {
         let horizon = hold(&mut transaction, connection, Hold::Shared).await?;
         let before = load(&mut transaction, bucket, events.iter().map(|event| event.key).collect()).await?;
 
-        let mut after = before.clone();
-        let mut journal = Journal::new(connection.terms.is_journaled);
-        let mut verdicts = Vec::with_capacity(events.len());
-        let (mut doubts, mut again) = (Vec::new(), Versions::new());
-        for event in events {
-            let stack = after.entry(event.key.to_owned()).or_default();
-            let verdict = journal.follow(*event, stack, |stack| stack.apply(event.claim, &horizon));
-            doubts.extend(verdict.doubt.map(|reason| Ask {
-                key: event.key.to_owned(),
-                reason,
-                run_id: None,
-            }));
-            if matches!(event.claim.fact, Fact::Attributes(_)) && verdict.outcome != Outcome::Stale {
-                again.insert((event.key, &event.claim.version));
+        let versions = before.values().map(|stack| stack.slots().len()).sum();
+        let (after, journal, verdicts, doubts, again) = with_versions(versions, || {
+            let mut after = before.clone();
+            let mut journal = Journal::new(connection.terms.is_journaled);
+            let mut verdicts = Vec::with_capacity(events.len());
+            let (mut doubts, mut again) = (Vec::new(), Versions::new());
+            for event in events {
+                let stack = after.entry(event.key.to_owned()).or_default();
+                let verdict = journal.follow(*event, stack, |stack| stack.apply(event.claim, &horizon));
+                doubts.extend(verdict.doubt.map(|reason| Ask {
+                    key: event.key.to_owned(),
+                    reason,
+                    run_id: None,
+                }));
+                if matches!(event.claim.fact, Fact::Attributes(_)) && verdict.outcome != Outcome::Stale {
+                    again.insert((event.key, &event.claim.version));
+                }
+                verdicts.push(verdict);
             }
-            verdicts.push(verdict);
-        }
+            (after, journal, verdicts, doubts, again)
+        });
 
         write(&mut transaction, bucket, &before, &after, now).await?;
         follow(&mut transaction, connection, &before, &after, again, false, now).await?;

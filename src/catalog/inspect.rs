@@ -82,6 +82,16 @@ impl Catalog {
         self.inspect().await.context("ask Postgres how it is set up").map_err(away)
     }
 
+    /// The statements that were prepared in the session that comes next: all that were asked, where there is one session alone.
+    /// For tests.
+    ///
+    /// # Errors
+    /// When Postgres is away or refuses.
+    #[doc(hidden)]
+    pub async fn prepared_statements(&self) -> Result<Vec<String>, sqlx::Error> {
+        sqlx::query_scalar("select statement from pg_prepared_statements").fetch_all(&self.pool).await
+    }
+
     /// Asks Postgres how it is set up. Works without the schema.
     ///
     /// # Errors

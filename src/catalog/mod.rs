@@ -17,6 +17,7 @@ use settings::SESSION;
 
 mod apply;
 mod attended;
+mod blocking;
 mod connections;
 mod daemons;
 mod details;
@@ -59,6 +60,7 @@ mod withheld;
 mod write;
 
 pub use attended::Attended;
+pub(crate) use blocking::with_versions;
 pub use connections::Connection;
 pub use daemons::{Daemon, DaemonStatus};
 pub use details::{Lookup, Seen};

@@ -6,13 +6,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use super::blocking::with_versions;
 use super::connections::{Hold, hold};
 use super::details::{Versions, follow};
 use super::journal::{Cause, Journal};
 use super::ranges::{advance, note_withheld};
 use super::rechecks::{Ask, Recheck, ask, strike};
 use super::retry::retry;
-use super::rows::{date, load};
+use super::rows::{Stacks, date, load};
 use super::session::Session;
 use super::withheld::withhold;
 use super::write::write;
@@ -238,16 +239,54 @@ pub(super) async fn observe<'a>(
     let glance = cause.glance();
     let keys = sightings.iter().map(|sighting| sighting.key.as_str()).collect();
     let before = load(transaction, &connection.bucket, keys).await?;
-    let mut after = before.clone();
-    let Seen { mut repaired, mut asks, mut withheld, mut removals, .. } = Seen::default();
     // What the first run of a new connection finds is no drift and no change: nothing was promised before
     // it, and it was there when the bucket was connected.
     let is_first = run_id.is_some() && glance == Glance::Run && horizon.watermark.is_none();
+    let versions =
+        before.values().map(|stack| stack.slots().len()).chain(sightings.iter().map(|one| one.listed.len()));
+    let versions = versions.sum();
+    let judged =
+        with_versions(versions, || judge(&before, sightings, glance, horizon, run_id, is_first, going));
+    let (after, Seen { repaired, asks, withheld, removals, .. }) = judged;
+    write(transaction, &connection.bucket, &before, &after, now).await?;
+    follow(transaction, connection, &before, &after, Versions::new(), is_first, now).await?;
+    let mut journal = Journal::new(connection.terms.is_journaled && !is_first);
+    with_versions(versions, || journal.compare(&before, &after));
+    let changes = journal.write(transaction, &connection.bucket, cause).await?;
+    let change = |(key, version, kind): &(String, VersionId, Drift)| Difference {
+        key: key.clone(),
+        version: version.clone(),
+        kind: *kind,
+        before: describe(before.get(key), version),
+        after: describe(after.get(key), version),
+    };
+    let differences: Vec<Difference> =
+        with_versions(repaired.drift.len(), || repaired.drift.iter().map(change).collect());
+    // The doubt of a recheck in vain was counted when the run raised it.
+    let raised = if glance == Glance::Run { repaired.doubts } else { 0 };
+    if let Some(run_id) = run_id.filter(|_| !repaired.drift.is_empty() || raised > 0) {
+        enter(transaction, connection, run_id, &repaired, raised, &differences, now).await?;
+    }
+    Ok(Seen { repaired, asks, withheld, changes, differences, removals })
+}
+
+/// What is held of the keys after the sightings, and what that comes to.
+fn judge<'a>(
+    before: &Stacks,
+    sightings: &'a [Sighting],
+    glance: Glance,
+    horizon: &Horizon,
+    run_id: Option<i64>,
+    is_first: bool,
+    going: Removals,
+) -> (Stacks, Seen<'a>) {
+    let mut after = before.clone();
+    let Seen { mut repaired, mut asks, mut withheld, mut removals, .. } = Seen::default();
     for sighting in sightings {
         let stack = after.entry(sighting.key.clone()).or_default();
-        let held = stack.clone();
+        let held = (going == Removals::Withhold).then(|| stack.clone());
         let observation = stack.observe(&sighting.listed, sighting.window, glance, horizon);
-        if observation.gone > 0 && going == Removals::Withhold {
+        if let Some(held) = held.filter(|_| observation.gone > 0) {
             *stack = held;
             withheld.push((sighting, observation.gone));
             continue;
@@ -263,25 +302,7 @@ pub(super) async fn observe<'a>(
             .drift
             .extend(observation.drift.into_iter().map(|(version, kind)| (key.clone(), version, kind)));
     }
-    write(transaction, &connection.bucket, &before, &after, now).await?;
-    follow(transaction, connection, &before, &after, Versions::new(), is_first, now).await?;
-    let mut journal = Journal::new(connection.terms.is_journaled && !is_first);
-    journal.compare(&before, &after);
-    let changes = journal.write(transaction, &connection.bucket, cause).await?;
-    let change = |(key, version, kind): &(String, VersionId, Drift)| Difference {
-        key: key.clone(),
-        version: version.clone(),
-        kind: *kind,
-        before: describe(before.get(key), version),
-        after: describe(after.get(key), version),
-    };
-    let differences: Vec<Difference> = repaired.drift.iter().map(change).collect();
-    // The doubt of a recheck in vain was counted when the run raised it.
-    let raised = if glance == Glance::Run { repaired.doubts } else { 0 };
-    if let Some(run_id) = run_id.filter(|_| !repaired.drift.is_empty() || raised > 0) {
-        enter(transaction, connection, run_id, &repaired, raised, &differences, now).await?;
-    }
-    Ok(Seen { repaired, asks, withheld, changes, differences, removals })
+    (after, Seen { repaired, asks, withheld, removals, ..Seen::default() })
 }
 
 /// Enters drift in the ledger and counts it in its run, and so many doubts.

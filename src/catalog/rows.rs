@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::FromRow;
 use time::OffsetDateTime;
 
+use super::blocking::with_versions;
 use super::session::Session;
 use crate::model::{Content, Sequencer, Slot, Stack, State, Timestamp, VersionId, Window};
 
@@ -106,10 +107,12 @@ pub(super) async fn load(
     .bind(held)
     .fetch_all(connection)
     .await?;
-    let mut stacks = Stacks::new();
-    for row in rows {
-        let stack = stacks.entry(row.key.clone()).or_default();
-        row.put_on(stack);
-    }
-    Ok(stacks)
+    Ok(with_versions(rows.len(), || {
+        let mut stacks = Stacks::new();
+        for row in rows {
+            let stack = stacks.entry(row.key.clone()).or_default();
+            row.put_on(stack);
+        }
+        stacks
+    }))
 }

@@ -35,7 +35,7 @@ impl Stack {
     }
 
     /// The slots by version id, tombstones among them.
-    pub fn slots(&self) -> impl Iterator<Item = (&VersionId, &Slot)> {
+    pub fn slots(&self) -> impl ExactSizeIterator<Item = (&VersionId, &Slot)> {
         self.slots.iter()
     }
 

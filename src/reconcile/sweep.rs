@@ -4,7 +4,7 @@ use super::Trouble;
 use super::pages::{Broken, ListedKey, Pages, Stretch};
 use super::team::Team;
 use crate::bucket::Bucket;
-use crate::catalog::{Counts, HeldKey, Place, Progress, Range, Sighting};
+use crate::catalog::{Counts, HeldKey, Place, Progress, Range, Sighting, with_versions};
 use crate::model::{Fingerprint, Join, Pair, Span, Step, Window, after_prefix};
 use crate::{metrics, pulse};
 
@@ -268,6 +268,6 @@ fn difference(
         (None, Some(absence)) => (Vec::new(), absence),
         (None, None) => return Ok(None),
     };
-    let is_same = pair.held.unwrap_or_default().is_as_listed(&listed)?;
+    let is_same = with_versions(listed.len(), || pair.held.unwrap_or_default().is_as_listed(&listed))?;
     Ok((!is_same).then_some(Sighting { key: pair.key, listed, window }))
 }

@@ -122,11 +122,10 @@ async fn no_difference_escapes(pool: PgPool) {
 
 /// What a run of its own asks Postgres that is about stretches of rows: each statement is prepared once.
 async fn asked(pool: PgPool, store: &Arc<Store>) -> (bool, bool) {
-    let (catalog, shutdown) = (Catalog::on(pool.clone()), CancellationToken::new());
+    let (catalog, shutdown) = (Catalog::on(pool), CancellationToken::new());
     let in_turn = Settings { concurrency: 1, ..Settings::DEFAULT };
     run(store, &catalog, &connection(""), "", &in_turn, || NOW, &shutdown).await.unwrap();
-    let statements: Vec<String> =
-        sqlx::query_scalar("select statement from pg_prepared_statements").fetch_all(&pool).await.unwrap();
+    let statements = catalog.prepared_statements().await.unwrap();
     let has = |mark: &str| statements.iter().any(|statement| statement.contains(mark));
     (has("bit_xor("), has("is_present\n     order by key, version_id"))
 }

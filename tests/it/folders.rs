@@ -205,6 +205,6 @@ async fn a_folder_costs_the_same_whatever_is_below_it(pool: PgPool) {
         looked_at.push(buffers(&pool, "select * from catalog.ls('genomics', 'runs/')").await);
     }
     let [few, many] = looked_at[..] else { panic!("two figures: {looked_at:?}") };
-    // Each of the 21 descents may go through one level more.
-    assert!(many <= few + 21 && many < 200, "{few} buffers for 1,000 keys in 20 folders, {many} for 40,000");
+    // Each of the 21 descents may go through one level more, and so may the planner's look at the end of the index.
+    assert!(many <= few + 22 && many < 200, "{few} buffers for 1,000 keys in 20 folders, {many} for 40,000");
 }
