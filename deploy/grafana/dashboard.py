@@ -94,6 +94,7 @@ def rows():
         table("Checks of the doctor that fail", f"max by (bucket, check) (stocktake_setup_failures{BUCKET}) > 0"),
         graph("Runs stopped by the guard", "short", (f"max by (bucket) (stocktake_runs_guarded{BUCKET})", "{{bucket}}")),
         graph("Set aside in an hour", "short", ("sum by (reason) (increase(stocktake_quarantined_total[1h]))", "{{reason}}")),
+        graph("Keys that the catalog cannot hold", "short", (f"max by (bucket) (stocktake_unrepresentable_keys{BUCKET})", "{{bucket}}"), about="They are in catalog.unrepresentable."),
         number("Credentials end in", "s", "min(stocktake_credentials_end_timestamp_seconds > 0) - time()", [{"color": "red", "value": None}, {"color": "green", "value": 240}]),
     ]
 

@@ -108,7 +108,7 @@ impl Servers {
     }
 
     async fn connect_to(&self, options: &PgConnectOptions) -> Result<(PgConnection, i32), Error> {
-        let mut connection = PgConnection::connect_with(options).await?;
+        let mut connection = PgConnection::connect_with(options).await.map_err(not_reached)?;
         let (pid, is_standby, _): (i32, bool, i64) =
             sqlx::query_as(BEGIN).persistent(false).fetch_one(&mut connection).await?;
         if is_standby && self.must_write {
@@ -138,6 +138,14 @@ impl Servers {
             sqlx::query_scalar(statement).bind(pid).persistent(false).fetch_one(&mut connection).await?;
         connection.close().await?;
         Ok(is_at_work)
+    }
+}
+
+/// A connection that was taken and closed before it was a session has reached no Postgres: its cause stays, and its kind tells.
+fn not_reached(error: Error) -> Error {
+    match error {
+        Error::Io(cause) => Error::Io(io::Error::new(io::ErrorKind::NotConnected, cause)),
+        other => other,
     }
 }
 

@@ -45,7 +45,7 @@ async fn whom_postgres_is_taken_for_is_up_to_its_certificate() {
         (right, format!("sslmode=require&sslrootcert={other}"), Some("invalid peer certificate")),
         (plain, "sslmode=require".to_owned(), Some("server does not support TLS")),
         // What stands behind the front takes nobody without TLS.
-        (right, "sslmode=disable".to_owned(), Some("if Postgres was restarted")),
+        (right, "sslmode=disable".to_owned(), Some("see that Postgres runs")),
     ] {
         let config = Config { database: by(&stage, port, &query), ..stage.config_of(&[]) };
         let told = stage.run(&config, &["migrate"]).await;

@@ -108,7 +108,7 @@ async fn what_was_set_aside_is_put_through_again() {
     assert!(told.stdout.ends_with("0 put through, 2 stay in quarantine\n"), "{told:?}");
 
     // As if this program could read what the one before could not.
-    let mut fresh = record(&bucket, "set aside", "ObjectCreated:Put");
+    let mut fresh = record(&bucket, "set+aside", "ObjectCreated:Put");
     fresh["eventTime"] =
         json!((stocktake::clock::now() + Duration::from_secs(3600)).format(&Rfc3339).unwrap());
     sqlx::query("update catalog.quarantine set body = $1 where record = 1")
