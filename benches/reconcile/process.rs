@@ -138,6 +138,7 @@ pub(crate) fn connection(name: &str) -> Connection {
         recheck_delay: Duration::from_secs(3),
         is_journaled: true,
         is_enriched: false,
+        has_raw_keys: false,
     };
     Connection {
         bucket: name.to_owned(),

@@ -109,6 +109,9 @@ fn advances(next: &Cursor, after: &Cursor) -> bool {
     }
 }
 
+/// A key as it stands in a document, and the version of its last entry.
+type LastKey<'a> = (Cow<'a, [u8]>, Option<Cow<'a, str>>);
+
 /// What is read of a document whose end may tell how to decode its beginning.
 #[derive(Default)]
 struct Draft<'a> {
@@ -116,8 +119,7 @@ struct Draft<'a> {
     unrepresentable: Vec<RawKey>,
     /// How many bytes the name of the bucket has.
     bucket: usize,
-    /// The last key, as it stands in the document, and the version of its last entry.
-    last: Option<(Cow<'a, [u8]>, Option<Cow<'a, str>>)>,
+    last: Option<LastKey<'a>>,
     /// Whether that is the last of `keys`.
     is_begun: bool,
     /// Whether bytes that are not UTF-8 are escaped in the document.

@@ -14,8 +14,7 @@ const SILENT: &str = "if Postgres failed over or a firewall dropped connections,
 const CUT: &str = "if Postgres was restarted, nothing: connections are made anew; if it goes on, see its log, and what stands between \
                    (a pooler, a proxy)";
 const TLS: &str = "see that sslmode, sslrootcert, sslcert and sslkey of database.url suit the server's certificate and pg_hba.conf";
-const PROTOCOL: &str = "see that database.url leads to Postgres or a pooler in session mode, and that what it leads to has a server \
-                        behind it";
+const PROTOCOL: &str = "see that Postgres runs, and that database.url leads to it or to a pooler in session mode that has a server behind it";
 /// Where all of our own connections were in use.
 const BUSY: &str = "see what keeps our sessions busy (pg_stat_activity, application_name stocktake), or raise database.max_connections";
 const READ_ONLY: &str = "have database.url lead to the primary (several hosts with target_session_attrs=read-write find it); if it \

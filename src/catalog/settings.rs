@@ -47,7 +47,7 @@ const LOCK_LIMIT: &str = "20s";
 
 /// Sets what cannot be among [`SESSION`], and tells the number of the session and whether the server is a standby. Commits
 /// wait for the disk, because a message is deleted from its queue once it is committed; values of `synchronous_commit` other
-/// than `off` stay. `transaction_timeout` is unknown before PostgreSQL 17. Only a superuser may set `session_replication_role`,
+/// than `off` stay. `transaction_timeout` is unknown before Postgres 17. Only a superuser may set `session_replication_role`,
 /// without which foreign keys would not delete what depends on a row.
 pub(super) const BEGIN: &str =
     "select pg_backend_pid(), pg_is_in_recovery(), count(set_config(name, value, false))
