@@ -9,9 +9,9 @@ use sqlx::{AssertSqlSafe, Executor};
 use crate::support::{Stage, eventually};
 
 /// For longer than a statement waits for a lock.
-const LONG: Duration = Duration::from_secs(45);
+const LONG: Duration = Duration::from_secs(35);
 /// The most that a loop may be without a sign of life then: one statement, and some slack.
-const SILENT_MAX: f64 = 40.0;
+const SILENT_MAX: f64 = 30.0;
 
 /// Somebody locks a table: the daemon says who, and what waits for it is not taken for stuck.
 async fn kept(table: &str) {
