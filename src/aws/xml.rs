@@ -288,7 +288,7 @@ fn resolved(piece: &str, place: usize) -> Result<Cow<'_, str>, Malformed> {
     into_text(text, place).map(Cow::Owned)
 }
 
-/// What was put together of texts and characters.
+/// A text that was put together from texts and characters.
 fn into_text(bytes: Vec<u8>, place: usize) -> Result<String, Malformed> {
     String::from_utf8(bytes).map_err(|_| broken(place, "text that is not UTF-8"))
 }

@@ -41,7 +41,7 @@ pub(crate) struct NoAnswer {
     limit: Duration,
 }
 
-/// What is done to get a session.
+/// The step that ends with a session.
 const CONNECT: &str = "an attempt to connect";
 
 impl NoAnswer {
@@ -97,7 +97,7 @@ impl Servers {
             let connected = timeout(limit, Box::pin(self.connect_to(options))).await;
             match connected.unwrap_or_else(|_| Err(no_answer(CONNECT, limit))) {
                 Ok(connected) => return Ok(connected),
-                // What a server says tells more than that another cannot be reached.
+                // An error that a server answers with tells more than that another one cannot be reached.
                 Err(error) if failure.is_none() || error.as_database_error().is_some() => {
                     failure = Some(error);
                 }
@@ -244,7 +244,7 @@ impl SessionPool {
     }
 }
 
-/// What the sessions of a pool have in common.
+/// The state that the sessions of a pool share.
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// Sessions that were made in an earlier epoch are not lent out again. It ends when one of them turns out to be lost, or
@@ -261,7 +261,7 @@ impl State {
 
     /// Ends the epoch that a lost session was made in.
     pub(super) fn end_epoch(&self, epoch: u64) {
-        // Whoever comes second finds it over.
+        // Another session of that epoch may have ended it already.
         let _ = self.epoch.compare_exchange(epoch, epoch + 1, Ordering::Relaxed, Ordering::Relaxed);
     }
 

@@ -1,4 +1,4 @@
-//! What an operator can do about an error of Postgres: the only place that says so, for the log, `catalog.problems`, `status`,
+//! Remedies for errors of Postgres: the only table of them, for the log, `catalog.problems`, `status`,
 //! the page and the doctor.
 
 use std::io;
@@ -72,7 +72,7 @@ const BY_CODE: [(&str, &str); 27] = [
     ("42", "bring the schema up to date: `stocktake migrate`; if it is, report it with the message"),
 ];
 
-/// What an operator can do about an error of Postgres.
+/// The remedy for an error of Postgres.
 pub(crate) fn remedy_of(error: &sqlx::Error) -> &'static str {
     match error {
         sqlx::Error::Database(error) => {

@@ -270,7 +270,7 @@ pub(super) async fn observe<'a>(
     Ok(Seen { repaired, asks, withheld, changes, differences, removals })
 }
 
-/// What is held of the keys after the sightings, and what that comes to.
+/// Judges sightings: the stacks of their keys afterwards, and the findings.
 fn judge<'a>(
     before: &Stacks,
     sightings: &'a [Sighting],

@@ -1,4 +1,4 @@
-//! What our sessions are set to when they begin.
+//! The settings of our sessions.
 
 /// The settings that each session starts with. They win over those of the role and of the database, so that neither
 /// changes what the catalog holds. Each exists in every supported release: a server refuses a session with one it does
