@@ -1,4 +1,4 @@
--- What a session is set to changes neither what the functions of the catalog answer, nor how many locks they take.
+-- The settings of a session change neither the answers of the functions of the catalog, nor how many locks they take.
 
 -- Names and operators are those of Postgres, whatever search_path says. Two functions have their body parsed when they are
 -- made instead (`begin atomic`), where the planner is to put it into the query that calls them.

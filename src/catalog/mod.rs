@@ -126,12 +126,12 @@ pub struct Catalog {
 
 impl Catalog {
     /// A catalog on one of `servers`. Connects when first used, so it cannot fail here; each use
-    /// waits up to `patience` for a connection.
-    pub fn new(servers: impl Into<Servers>, connections_max: u32, patience: Duration) -> Self {
+    /// waits up to `wait` for a connection.
+    pub fn new(servers: impl Into<Servers>, connections_max: u32, wait: Duration) -> Self {
         let servers = servers.into().each(|options| options.application_name(locks::OURS).options(SESSION));
         let size = Size {
             sessions: usize::try_from(connections_max).unwrap_or(usize::MAX),
-            wait: patience,
+            wait,
             statement: STATEMENT_MAX,
             idle: IDLE_MAX,
         };

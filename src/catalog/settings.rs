@@ -42,7 +42,7 @@ pub(super) const SESSION: [(&str, &str); 28] = [
     ("exit_on_error", "off"),
 ];
 
-/// How long a statement may wait for a lock of somebody else's. What gave up is tried again.
+/// Timeout for a lock that another session holds. The caller retries a statement that gave up.
 const LOCK_LIMIT: &str = "20s";
 
 /// Sets what cannot be among [`SESSION`], and tells the number of the session and whether the server is a standby. Commits
